@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* The formats of SDM Vol 3A chapter 4, and what CR4.PSE, EFER.NXE and MAXPHYADDR make of them. */
+#include "mmu/format.h"
+
+#define PTE_PRESENT BIT(0)
+#define PTE_WRITE BIT(1)
+#define PTE_USER BIT(2)
+#define PTE_ACCESSED BIT(5)
+#define PTE_DIRTY BIT(6)
+#define PTE_LARGE BIT(7)
+#define PTE_NO_EXECUTE BIT(63)
+#define ADDRESS BITS(51, 12)
+
+/* The legacy entry; the 4-byte form has no bit 63 and so always grants execution. */
+static u32 legacy_rights(u64 entry)
+{
+    u32 rights = (u32)bits_get(entry, 2, 1); /* R/W and U/S are enum right's bits, in order */
+
+    if ((entry & PTE_NO_EXECUTE) == 0)
+        rights |= RIGHT_EXEC;
+    return rights;
+}
+
+/* clang-format off */
+const struct pt_format pt_formats[] = {
+    [PAGING_NONE] = {.name = "none", .linear_bits = 32},
+
+    [PAGING_32BIT] = { /* SDM Vol 3A 4.3 */
+        .name = "32-bit", .root_level = 2, .entry_bytes = 4, .linear_bits = 32,
+        .present = PTE_PRESENT, .address = BITS(31, 12),
+        .accessed = PTE_ACCESSED, .dirty = PTE_DIRTY, .rights = legacy_rights,
+        .level = {
+            /*     shift index large  table       page          high */
+            [2] = {22,   10,   true,  0,          BIT(21),      BITS(20, 13)},
+            [1] = {12,   10,   false, 0,          0,            0},
+        },
+    },
+
+    [PAGING_PAE] = { /* SDM Vol 3A 4.4: bits 62:52 are reserved here, not ignored */
+        .name = "PAE", .root_level = 2, .entry_bytes = 8, .linear_bits = 32, .root_registers = 4,
+        .present = PTE_PRESENT, .address = ADDRESS, .no_execute = PTE_NO_EXECUTE,
+        .reserved = BITS(62, 52),
+        .accessed = PTE_ACCESSED, .dirty = PTE_DIRTY, .rights = legacy_rights,
+        .level = {
+            [2] = {21,   9,    true,  0,          BITS(20, 13), 0},
+            [1] = {12,   9,    false, 0,          0,            0},
+        },
+    },
+
+    [PAGING_4LEVEL] = { /* SDM Vol 3A 4.5 */
+        .name = "4-level", .root_level = 4, .entry_bytes = 8, .linear_bits = 48, .keys = true,
+        .present = PTE_PRESENT, .address = ADDRESS, .no_execute = PTE_NO_EXECUTE,
+        .accessed = PTE_ACCESSED, .dirty = PTE_DIRTY, .rights = legacy_rights,
+        .level = {
+            [4] = {39,   9,    false, PTE_LARGE,  0,            0},
+            [3] = {30,   9,    true,  0,          BITS(29, 13), 0},
+            [2] = {21,   9,    true,  0,          BITS(20, 13), 0},
+            [1] = {12,   9,    false, 0,          0,            0},
+        },
+    },
+
+    [PAGING_5LEVEL] = {
+        .name = "5-level", .root_level = 5, .entry_bytes = 8, .linear_bits = 57, .keys = true,
+        .present = PTE_PRESENT, .address = ADDRESS, .no_execute = PTE_NO_EXECUTE,
+        .accessed = PTE_ACCESSED, .dirty = PTE_DIRTY, .rights = legacy_rights,
+        .level = {
+            [5] = {48,   9,    false, PTE_LARGE,  0,            0},
+            [4] = {39,   9,    false, PTE_LARGE,  0,            0},
+            [3] = {30,   9,    true,  0,          BITS(29, 13), 0},
+            [2] = {21,   9,    true,  0,          BITS(20, 13), 0},
+            [1] = {12,   9,    false, 0,          0,            0},
+        },
+    },
+};
+/* clang-format on */
+
+static void level_rules(struct pt_rules *rules, u32 n, union mmu_role role, u64 reserved)
+{
+    const struct pt_level *level = &rules->format->level[n];
+    const bool large =
+        level->large && (n < 3 || role.gbpages) && (role.format != PAGING_32BIT || role.pse);
+
+    rules->reserved_table[n] = reserved | level->reserved_table;
+    rules->reserved_page[n] = reserved | level->reserved_page;
+    rules->page[n] = large ? PTE_LARGE : 0;
+    if (n == 1) /* present, hence a page */
+        rules->page[n] = rules->format->present;
+    /* Without 1 GiB pages bit 7 is reserved; without CR4.PSE it is ignored. */
+    if (level->large && n >= 3 && !role.gbpages)
+        rules->reserved_table[n] |= PTE_LARGE;
+}
+
+void pt_rules_init(struct pt_rules *rules, union mmu_role role, u32 phys_bits)
+{
+    const struct pt_format *format = &pt_formats[role.format];
+    /* Address bits at and above MAXPHYADDR. */
+    const u64 beyond = phys_bits < 52 ? BITS(51, phys_bits) : 0;
+    u64 reserved = format->reserved | (format->address & beyond);
+
+    *rules = (struct pt_rules){.format = format, .address = format->address & ~beyond};
+    if (!role.nx)
+        reserved |= format->no_execute;
+    for (u32 n = 1; n <= PT_LEVELS; n++) {
+        if (format->level[n].index_bits != 0)
+            level_rules(rules, n, role, reserved);
+    }
+    /* PSE-36: bit 13 of the entry is bit 32 of the address (SDM Vol 3A table 4-4). */
+    if (role.format == PAGING_32BIT && phys_bits < 40)
+        rules->reserved_page[2] |= BITS(20, phys_bits - 19);
+}

@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Paging formats as data: one row per format, by level. The walker (mmu/walk.c) has no other
+ * knowledge of a format; EPT and NPT are further rows.
+ */
+#ifndef MMU_FORMAT_H
+#define MMU_FORMAT_H
+
+#include "base/bits.h"
+#include "base/types.h"
+#include "mmu/role.h"
+
+enum { PT_LEVELS = 5 };
+
+/* What a translation grants, all levels taken together. */
+enum right {
+    RIGHT_WRITE = 1 << 0,
+    RIGHT_USER = 1 << 1,
+    RIGHT_EXEC = 1 << 2,
+    RIGHTS_ALL = RIGHT_WRITE | RIGHT_USER | RIGHT_EXEC,
+};
+
+struct pt_level {
+    u8 shift; /* of the linear address bits that index a table of this level */
+    u8 index_bits; /* how many; 0: the format has no such level */
+    bool large; /* an entry may map a page of 1 << shift bytes */
+    u64 reserved_table; /* reserved bits of an entry that points to a table */
+    u64 reserved_page; /* and of one that maps a page (bit 7 set; level 1 is neither) */
+    u64 high_address; /* bits of such an entry that are physical address bits 32 and up: PSE-36 */
+};
+
+struct pt_format {
+    const char *name;
+    u8 root_level; /* the level of the table at the root */
+    u8 entry_bytes; /* 4 or 8 */
+    u8 linear_bits; /* longer addresses are sign-extended: "canonical"; 32 has no such rule */
+    u8 root_registers; /* the root is a set of this many registers, not a table: PAE */
+    bool keys; /* bits 62:59 of the last entry are a protection key */
+    u64 present; /* an entry with none of these is not present */
+    u64 address; /* physical address bits, to be cut at MAXPHYADDR */
+    u64 no_execute; /* reserved unless EFER.NXE */
+    u64 reserved; /* in every entry */
+    u64 accessed, dirty;
+    u32 (*rights)(u64 entry); /* enum right bits that one entry grants */
+    struct pt_level level[PT_LEVELS + 1]; /* by level number; [0] unused */
+};
+
+/* By enum paging_format; PAGING_NONE has an empty row. */
+extern const struct pt_format pt_formats[];
+
+/* A format as one CPU with one role reads it. */
+struct pt_rules {
+    const struct pt_format *format;
+    u64 address;
+    u64 reserved_table[PT_LEVELS + 1];
+    u64 reserved_page[PT_LEVELS + 1];
+    u64 page[PT_LEVELS + 1]; /* an entry with one of these bits maps a page */
+};
+
+/* role: its format, pse, nx and gbpages matter. phys_bits: MAXPHYADDR. SDM Vol 3A 4.3-4.5. */
+void pt_rules_init(struct pt_rules *rules, union mmu_role role, u32 phys_bits);
+
+#endif

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The MMU of one CPU: its contexts, and refill(). SDM Vol 3A chapter 4.
+ *
+ * Walks read tables from memory and not through the local APIC's window: tables in it are nowhere.
+ */
+#include "mmu/mmu.h"
+
+#include "base/check.h"
+#include "mmu/table.h"
+#include "mmu/tlb.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+enum { NO_CONTEXT = TLB_CONTEXTS };
+
+/* ---- where walks read ---- */
+
+static bool tables_read(void *ctx, gpa_t at, u32 bytes, struct walk_step *step)
+{
+    struct mmu_state *s = ctx;
+    const u64 address = at.v & s->memory->a20_mask;
+    const struct slot *slot = memory_slot(s->memory, address, context_role(s).smm);
+
+    if (likely(slot_has_bytes(slot))) {
+        const u64 offset = address - slot->base;
+
+        step->host = slot->host + offset;
+        step->frame = slot->first_frame + (offset >> PAGE_SHIFT);
+        step->fixed = slot->kind == SLOT_ROM;
+        step->entry = load_le(step->host, bytes);
+        return true;
+    }
+    step->host = NULL;
+    step->entry = width_mask(bytes);
+    if (slot->kind == SLOT_MMIO && !s->quiet)
+        step->entry = slot->ops->read(slot->ctx, address - slot->base, bytes);
+    return true;
+}
+
+static void tables_set_bits(void *ctx, const struct walk_step *step, u32 bytes, u64 bits)
+{
+    struct mmu_state *s = ctx;
+
+    if (step->host != NULL && !step->fixed)
+        memory_set_bits(s->memory, step->host, bytes, bits);
+}
+
+u64 mmu_read_physical(struct mmu *mmu, gpa_t at, u32 size)
+{
+    struct walk_step step;
+
+    tables_read(mmu->impl, at, size, &step);
+    return step.entry;
+}
+
+/* ---- life ---- */
+
+struct mmu *mmu_create(struct memory *memory, u32 phys_bits)
+{
+    struct mmu_state *s = mmap(NULL, sizeof(*s), PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+    CHECK(s != MAP_FAILED);
+    s->memory = memory;
+    s->phys_bits = phys_bits;
+    s->apic_page = ~(u64)0;
+    s->tables = (struct pt_memory){s, tables_read, tables_set_bits};
+    s->mmu.memory = memory;
+    s->mmu.impl = s;
+    for (u32 i = 1; i < TLB_CONTEXTS; i++)
+        s->key_role[i] = ~(u64)0; /* nobody's role */
+    pt_rules_init(&s->context[0].rules, context_role(s), phys_bits);
+    s->index = memory_attach_mmu(memory, s);
+    tlb_refresh(s);
+    return &s->mmu;
+}
+
+void mmu_destroy(struct mmu *mmu)
+{
+    if (mmu == NULL)
+        return;
+    memory_detach_mmu(mmu->memory, mmu->impl->index);
+    munmap(mmu->impl, sizeof(*mmu->impl));
+}
+
+const struct mmu_stats *mmu_stats(const struct mmu *mmu)
+{
+    return &mmu->impl->stats;
+}
+
+/* ---- what the CPU sets ---- */
+
+static u32 context_find(const struct mmu_state *s, union mmu_role role, u64 root, const u64 *pdptes)
+{
+    for (u32 i = 0; i < TLB_CONTEXTS; i++) {
+        if (s->key_root[i] != root || s->key_role[i] != role.word)
+            continue;
+        if (memcmp(s->context[i].pdptes, pdptes, sizeof(s->context[i].pdptes)) == 0)
+            return i;
+    }
+    return NO_CONTEXT;
+}
+
+/* Take the slot that was used longest ago. */
+static u32 context_new(struct mmu_state *s, union mmu_role role, u64 root, const u64 *pdptes)
+{
+    u32 oldest = 0;
+
+    for (u32 i = 1; i < TLB_CONTEXTS; i++) {
+        if (s->context[i].last_use < s->context[oldest].last_use)
+            oldest = i;
+    }
+    s->key_role[oldest] = role.word;
+    s->key_root[oldest] = root;
+    memcpy(s->context[oldest].pdptes, pdptes, sizeof(s->context[oldest].pdptes));
+    pt_rules_init(&s->context[oldest].rules, role, s->phys_bits);
+    s->context[oldest].epoch = 0;
+    return oldest;
+}
+
+void mmu_set_context(struct mmu *mmu, union mmu_role role, gpa_t root, const u64 *pdptes)
+{
+    static const u64 none[4];
+    struct mmu_state *s = mmu->impl;
+    u64 key = root.v & ~PAGE_OFFSET_MASK;
+    u32 found;
+
+    CHECK(role.format <= PAGING_5LEVEL);
+    CHECK(pdptes != NULL || role.format != PAGING_PAE);
+    if (role.format == PAGING_PAE || role.format == PAGING_NONE)
+        key = 0; /* all there is to know is in the registers */
+    if (role.format != PAGING_PAE)
+        pdptes = none;
+    if (s->key_root[s->current] == key && s->key_role[s->current] == role.word &&
+        memcmp(s->context[s->current].pdptes, pdptes, sizeof(none)) == 0)
+        return;
+
+    s->stats.context_switches++;
+    found = context_find(s, role, key, pdptes);
+    if (found != NO_CONTEXT)
+        s->stats.context_hits++;
+    else
+        found = context_new(s, role, key, pdptes);
+    s->current = found;
+    s->context[found].last_use = ++s->clock;
+    tlb_refresh(s);
+}
+
+void mmu_set_privilege(struct mmu *mmu, bool user, bool ac)
+{
+    struct mmu_state *s = mmu->impl;
+
+    if (s->user == user && s->ac == ac)
+        return;
+    s->user = user;
+    s->ac = ac;
+    tlb_refresh(s);
+}
+
+void mmu_set_keys(struct mmu *mmu, u32 pkru, u32 pkrs)
+{
+    struct mmu_state *s = mmu->impl;
+
+    if (s->pkru == pkru && s->pkrs == pkrs)
+        return;
+    s->pkru = pkru;
+    s->pkrs = pkrs;
+    tlb_refresh(s);
+}
+
+void mmu_set_apic(struct mmu *mmu, bool enabled, hpa_t page, const struct mmio_ops *ops, void *ctx)
+{
+    struct mmu_state *s = mmu->impl;
+    const u64 base = enabled ? page.v & ~PAGE_OFFSET_MASK : ~(u64)0;
+
+    s->apic_slot = (struct slot){
+        .base = base, .size = PAGE_SIZE, .kind = SLOT_MMIO, .ops = ops, .ctx = ctx, .name = "apic"};
+    if (s->apic_page == base)
+        return;
+    s->apic_page = base;
+    mmu_drop(mmu);
+}
+
+void mmu_drop(struct mmu *mmu)
+{
+    tlb_revoke_contexts(mmu->impl, (1u << TLB_CONTEXTS) - 1);
+}
+
+/* Strict coherence: nothing is ever stale. */
+void mmu_invalidate_page(struct mmu *mmu, u64 va)
+{
+    (void)mmu;
+    (void)va;
+}
+
+void mmu_invalidate_all(struct mmu *mmu)
+{
+    (void)mmu;
+}
+
+/* ---- refill ---- */
+
+/* One access under way. */
+struct request {
+    u64 va;
+    u32 access;
+    u32 class; /* the bank to fill */
+    const struct accessor *who;
+};
+
+/* The access goes to this physical address: find what is there, and enter it in level 1. */
+static void place(struct mmu_state *s, const struct request *r, u64 gpa, bool cached,
+                  struct target *target)
+{
+    struct memory *memory = s->memory;
+    const u64 address = gpa & memory->a20_mask;
+    const struct slot *slot = memory_slot(memory, address, context_role(s).smm);
+    u32 tags = r->access & (ACCESS_READ | ACCESS_WRITE | ACCESS_FETCH);
+    u64 frame;
+
+    if (unlikely((gpa & ~PAGE_OFFSET_MASK) == s->apic_page)) {
+        /* Inside the processor, before the A20 gate. */
+        *target = (struct target){.kind = SLOT_MMIO, .hpa = {gpa}, .slot = &s->apic_slot};
+        return;
+    }
+    *target = (struct target){.kind = slot->kind, .hpa = {address}, .slot = slot};
+    if (!slot_has_bytes(slot))
+        return;
+
+    target->host = slot->host + (address - slot->base);
+    frame = slot->first_frame + ((address - slot->base) >> PAGE_SHIFT);
+    if ((tags & ACCESS_WRITE) != 0) {
+        tags |= ACCESS_READ; /* no x86 page can be written and not read */
+        if (slot->kind == SLOT_RAM) {
+            const struct frame *f = &memory->frames[frame];
+
+            if ((f->flags & FRAME_TABLE) != 0 && table_is_idle(memory, frame))
+                table_release(memory, frame);
+            target->watched = f->flags != 0;
+        }
+        if (slot->kind != SLOT_RAM || target->watched)
+            tags &= ~(u32)ACCESS_WRITE;
+    }
+    if (cached)
+        tlb_fill(s, r->class, r->va, target->host - (r->va & PAGE_OFFSET_MASK), frame, tags);
+}
+
+/* Note what the translation depends on. false: on something that changes unseen. */
+static bool depend(struct mmu_state *s, const struct translation *t)
+{
+    const union mmu_role role = context_role(s);
+    const struct pt_format *format = s->context[s->current].rules.format;
+
+    for (u32 i = 0; i < t->steps; i++) {
+        if (t->step[i].host == NULL)
+            return false;
+    }
+    for (u32 i = 0; i < t->steps; i++) {
+        const struct walk_step *step = &t->step[i];
+
+        table_use(s->memory, &(struct table_use){
+                                 .frame = step->frame,
+                                 .offset = (u32)((uintptr_t)step->host & PAGE_OFFSET_MASK),
+                                 .bytes = format->entry_bytes,
+                                 .base = step->base,
+                                 .format = role.format,
+                                 .level = step->level,
+                                 .cpu = (u8)s->index,
+                                 .context = (u8)s->current,
+                                 .smm = role.smm,
+                             });
+    }
+    return true;
+}
+
+static struct walk walk_here(const struct mmu_state *s)
+{
+    return (struct walk){
+        .rules = &s->context[s->current].rules,
+        .memory = &s->tables,
+        .root = {s->key_root[s->current]},
+        .registers = s->context[s->current].pdptes,
+    };
+}
+
+static COLD enum refill fault(struct mmu_state *s, u64 va, u32 error_code)
+{
+    s->stats.faults++;
+    s->mmu.fault = (struct mmu_fault){va, error_code};
+    return REFILL_PAGE_FAULT;
+}
+
+static NOINLINE enum refill refill_by_walk(struct mmu_state *s, const struct request *r,
+                                           struct target *target)
+{
+    const struct walk w = walk_here(s);
+    const bool write = (r->access & ACCESS_WRITE) != 0;
+    struct translation t;
+    u32 error;
+    bool cached;
+
+    s->stats.walks++;
+    switch (walk(&w, r->va, &t)) {
+    case WALK_DONE: break;
+    case WALK_RESERVED_BIT:
+        return fault(s, r->va,
+                     rights_error_base(r->who->role, r->who->user, r->access) | PF_PRESENT |
+                         PF_RESERVED);
+    case WALK_NOT_PRESENT:
+    case WALK_UNDER: /* physical memory always answers */
+        return fault(s, r->va, rights_error_base(r->who->role, r->who->user, r->access));
+    }
+    error = rights_check(r->who, r->access, t.rights, t.key);
+    if (error != 0)
+        return fault(s, r->va, error);
+
+    walk_commit(&w, &t, write);
+    cached = depend(s, &t);
+    if (cached) {
+        *tlb2_slot(s, s->current, r->va) = (struct tlb2_entry){
+            .tag = tlb2_tag(r->va, s->context[s->current].stamp),
+            .data = (t.gpa.v & ~PAGE_OFFSET_MASK) | t.rights |
+                    (t.dirty || write ? (u64)TLB2_DIRTY : 0) | (u64)t.key << TLB2_KEY_SHIFT,
+        };
+    }
+    place(s, r, t.gpa.v, cached, target);
+    return REFILL_OK;
+}
+
+/* Answer from level 2, if the access needs no more than what it knows. */
+static bool refill_by_tlb2(struct mmu_state *s, const struct request *r, struct target *target)
+{
+    const struct tlb2_entry *e = tlb2_slot(s, s->current, r->va);
+    const u64 data = e->data;
+
+    if (e->tag != tlb2_tag(r->va, s->context[s->current].stamp))
+        return false;
+    if ((r->access & ACCESS_WRITE) != 0 && (data & TLB2_DIRTY) == 0)
+        return false;
+    if (rights_check(r->who, r->access, (u32)data & RIGHTS_ALL,
+                     (u32)(data >> TLB2_KEY_SHIFT) & 15) != 0)
+        return false;
+    s->stats.l2_hits++;
+    place(s, r, (data & ~PAGE_OFFSET_MASK) | (r->va & PAGE_OFFSET_MASK), true, target);
+    return true;
+}
+
+/* Bits above the format's are copies of its highest one. */
+static bool canonical(const struct pt_format *format, u64 va)
+{
+    const unsigned above = 64u - format->linear_bits;
+
+    return format->linear_bits == 32 || (u64)((i64)(va << above) >> above) == va;
+}
+
+enum refill mmu_refill(struct mmu *mmu, u64 va, u32 access, struct target *target)
+{
+    struct mmu_state *s = mmu->impl;
+    const bool implicit = (access & ACCESS_IMPLICIT) != 0;
+    const struct request r = {
+        .va = va,
+        .access = access,
+        .class = implicit ? s->system_class : s->class,
+        .who = &s->who[implicit],
+    };
+    const struct pt_format *format = s->context[s->current].rules.format;
+
+    s->stats.refills++;
+    if (format->root_level == 0) {
+        place(s, &r, va, true, target);
+        return REFILL_OK;
+    }
+    if (unlikely(!canonical(format, va)))
+        return REFILL_NONCANONICAL;
+    if (likely(refill_by_tlb2(s, &r, target)))
+        return REFILL_OK;
+    return refill_by_walk(s, &r, target);
+}
+
+bool mmu_probe(struct mmu *mmu, u64 va, hpa_t *hpa)
+{
+    struct mmu_state *s = mmu->impl;
+    const struct walk w = walk_here(s);
+    struct translation t;
+    enum walk_stop stop;
+
+    hpa->v = va & s->memory->a20_mask;
+    if (w.rules->format->root_level == 0)
+        return true;
+    if (!canonical(w.rules->format, va))
+        return false;
+    s->quiet = true;
+    stop = walk(&w, va, &t);
+    s->quiet = false;
+    if (stop != WALK_DONE)
+        return false;
+    hpa->v = t.gpa.v & s->memory->a20_mask;
+    return true;
+}

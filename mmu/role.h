@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The role: exactly the CPU state that changes what a page table means. Computed in one place
+ * (cpu/mode.c) whenever a control register changes; nobody below looks at a control register.
+ */
+#ifndef MMU_ROLE_H
+#define MMU_ROLE_H
+
+#include "base/types.h"
+
+enum paging_format {
+    PAGING_NONE, /* CR0.PG = 0: linear is physical */
+    PAGING_32BIT, /* two levels, 4-byte entries */
+    PAGING_PAE, /* PDPTE registers, then two levels of 8-byte entries */
+    PAGING_4LEVEL,
+    PAGING_5LEVEL,
+    PAGING_EPT, /* later issues */
+};
+
+union mmu_role {
+    u64 word; /* roles are compared as a whole */
+    struct {
+        u64 format : 3; /* enum paging_format */
+        u64 level : 3; /* root level: 0 none, 2, 3, 4, 5 */
+        u64 has_4_byte_gpte : 1;
+        u64 pse : 1; /* CR4.PSE: 4 MiB pages in the 32-bit format */
+        u64 wp : 1; /* CR0.WP */
+        u64 nx : 1; /* EFER.NXE */
+        u64 smep : 1;
+        u64 smap : 1;
+        u64 pke : 1; /* CR4.PKE and long mode */
+        u64 pks : 1;
+        u64 gbpages : 1; /* CPUID 1 GiB pages: bit 7 of a PDPTE is not reserved */
+        u64 smm : 1;
+        u64 guest_mode : 1; /* later issues: belongs to a nested guest */
+        u64 reserved : 47;
+    };
+};
+
+_Static_assert(sizeof(union mmu_role) == 8, "a role is one word");
+
+#endif

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The two-level soft TLB of one CPU. For mmu/ only.
+ *
+ * Level 1 is what the CPU looks at: banks of TLB_SIZE entries without room for a tag beyond the
+ * address, one bank per context and privilege class. A bank is emptied in place, by its list of
+ * touched slots, when it is about to be used and something was revoked since; the banks in use are
+ * emptied at once. So a revocation costs nothing per entry, and an emptying no more than the fills
+ * that it undoes.
+ *
+ * Level 2 keeps the last translations of all contexts, tagged with the context's stamp. A context
+ * is dropped by giving it a new stamp.
+ */
+#ifndef MMU_TLB_H
+#define MMU_TLB_H
+
+#include "base/bits.h"
+#include "mmu/memory_impl.h"
+#include "mmu/mmu.h"
+#include "mmu/rights.h"
+#include "mmu/walk.h"
+
+enum {
+    TLB_CONTEXTS = 16,
+    TLB2_SIZE = 1 << 16,
+    STAMP_BITS = 19,
+    STAMP_MAX = (1 << STAMP_BITS) - 1,
+};
+
+/* Privilege classes: who may share soft-TLB entries in one context. */
+enum bank_class {
+    BANK_SUPER, /* supervisor, may touch user pages; also all accesses without paging */
+    BANK_SMAP, /* supervisor under SMAP */
+    BANK_USER,
+    BANK_CLASSES,
+};
+
+/* What a bank's entries were made under. */
+struct bank {
+    u32 stamp; /* 0: never used, entries not even invalid */
+    u32 pkru, pkrs;
+    u64 write_epoch;
+    u64 touched[TLB_SIZE / 64]; /* slots filled since the bank was empty */
+};
+
+/* One root with its role. */
+struct mmu_context {
+    struct pt_rules rules;
+    u64 pdptes[4];
+    u64 epoch; /* memory's epoch when the stamp was given; any other: all void, needs a new stamp */
+    u32 stamp;
+    u64 last_use;
+    struct bank bank[BANK_CLASSES];
+};
+
+/* A level-2 entry: linear page and stamp; physical page with the rights in its free low bits. */
+struct tlb2_entry {
+    u64 tag, data;
+};
+
+enum {
+    TLB2_DIRTY = 1 << 3, /* below: enum right */
+    TLB2_KEY_SHIFT = 4,
+};
+
+struct mmu_state {
+    struct mmu mmu;
+    struct memory *memory;
+    u32 index; /* in memory->mmu */
+    u32 phys_bits;
+
+    /* Set by the CPU. */
+    bool user, ac;
+    u32 pkru, pkrs;
+    u64 apic_page; /* all ones: none */
+    struct slot apic_slot;
+
+    /* Derived. */
+    u32 current; /* context in use */
+    u8 class, system_class;
+    struct accessor who[2]; /* explicit and implicit accesses */
+    struct pt_memory tables; /* where walks read: physical memory as this CPU sees it */
+    bool quiet; /* probing: devices are not read */
+
+    u32 last_stamp;
+    u64 clock; /* of last_use */
+    struct mmu_stats stats;
+
+    u64 key_role[TLB_CONTEXTS]; /* searched at each switch, hence apart */
+    u64 key_root[TLB_CONTEXTS];
+    struct mmu_context context[TLB_CONTEXTS];
+
+    _Alignas(4096) struct tlb2_entry tlb2[TLB2_SIZE];
+    struct tlb_entry entry[TLB_CONTEXTS][BANK_CLASSES][TLB_SIZE];
+};
+
+static ALWAYS_INLINE union mmu_role context_role(const struct mmu_state *s)
+{
+    return (union mmu_role){.word = s->key_role[s->current]};
+}
+
+static ALWAYS_INLINE u64 tlb2_tag(u64 va, u32 stamp)
+{
+    return va >> PAGE_SHIFT << STAMP_BITS | stamp; /* 45 significant bits of a canonical page */
+}
+
+static ALWAYS_INLINE struct tlb2_entry *tlb2_slot(struct mmu_state *s, u32 context, u64 va)
+{
+    return &s->tlb2[((u32)(va >> PAGE_SHIFT) ^ context * 0x1357) & (TLB2_SIZE - 1)];
+}
+
+/* Bring the context in use and its banks up to date, and point mmu.bank at them. To be called after
+ * whatever may have made them stale or chosen others. */
+void tlb_refresh(struct mmu_state *s);
+
+/* Enter tags (enum access bits) for the page of va, whose bytes are at host. frame matters for
+ * ACCESS_WRITE only, which nobody may be watching. */
+void tlb_fill(struct mmu_state *s, u32 class, u64 va, u8 *host, u64 frame, u32 tags);
+
+/* Drop what contexts (a bit per slot) hold for one page, or everything they hold. */
+void tlb_revoke_page(struct mmu_state *s, u32 contexts, u64 va);
+void tlb_revoke_contexts(struct mmu_state *s, u32 contexts);
+
+#endif
