@@ -1,0 +1,169 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What happens between instructions: the inputs from the board, and which of the pending things is
+ * taken first. SDM Vol 3A 6.9 (priorities), 6.7.1 (NMI), 6.8.3 (MOV SS), 9.4 (INIT, SIPI).
+ */
+#include "cpu/control.h"
+#include "cpu/event.h"
+#include "cpu/system.h"
+#include "cpu/transfer.h"
+
+void event_signal_intr(struct vcpu *v, bool level)
+{
+    v->state.intr = level;
+    if (level)
+        v->attention = true;
+}
+
+void event_signal_nmi(struct vcpu *v)
+{
+    v->state.nmi_pending = 1;
+    v->attention = true;
+}
+
+void event_signal_smi(struct vcpu *v)
+{
+    v->state.smi_pending = 1;
+    v->attention = true;
+}
+
+void event_signal_init(struct vcpu *v)
+{
+    v->state.init_pending = 1;
+    v->state.sipi_pending = 0;
+    v->attention = true;
+}
+
+/* Only a CPU that waits, or will wait once it has taken its INIT, hears a SIPI. */
+void event_signal_sipi(struct vcpu *v, u8 vector)
+{
+    if (v->state.activity != ACTIVITY_WAIT_SIPI && v->state.init_pending == 0)
+        return;
+    v->state.sipi_pending = 1;
+    v->state.sipi_vector = vector;
+    v->attention = true;
+}
+
+/* ---- what may be taken now ---- */
+
+static bool smi_ready(const struct cpu_state *s)
+{
+    return s->smi_pending != 0 && s->in_smm == 0 && s->activity != ACTIVITY_WAIT_SIPI;
+}
+
+static bool init_ready(const struct cpu_state *s)
+{
+    return s->init_pending != 0 && s->in_smm == 0;
+}
+
+static bool sipi_ready(const struct cpu_state *s)
+{
+    return s->sipi_pending != 0 && s->activity == ACTIVITY_WAIT_SIPI;
+}
+
+static bool debug_ready(const struct cpu_state *s)
+{
+    return s->pending_debug != 0 && (s->shadow & SHADOW_MOV_SS) == 0 &&
+           s->activity < ACTIVITY_SHUTDOWN;
+}
+
+/* STI's shadow holds NMIs off too, as on processors that software relies on: between STI and HLT
+ * there is no interrupt of any kind. */
+static bool nmi_ready(const struct cpu_state *s)
+{
+    return s->nmi_pending != 0 && s->nmi_blocked == 0 && s->shadow == 0 &&
+           s->activity != ACTIVITY_WAIT_SIPI;
+}
+
+static bool intr_ready(const struct cpu_state *s)
+{
+    return s->intr != 0 && (s->rflags & FLAG_IF) != 0 && s->shadow == 0 &&
+           s->activity < ACTIVITY_SHUTDOWN;
+}
+
+/* MWAIT ends without an event to deliver. */
+static bool mwait_ready(const struct vcpu *v)
+{
+    const struct cpu_state *s = &v->state;
+
+    return s->mwait != 0 && s->activity == ACTIVITY_HLT &&
+           ((s->mwait == 2 && s->intr != 0) || monitor_hit(v));
+}
+
+bool event_pending(const struct vcpu *v)
+{
+    const struct cpu_state *s = &v->state;
+
+    if (likely((s->intr | s->nmi_pending | s->smi_pending | s->init_pending | s->sipi_pending |
+                s->mwait) == 0 &&
+               s->pending_debug == 0))
+        return false;
+    return smi_ready(s) || init_ready(s) || sipi_ready(s) || debug_ready(s) || nmi_ready(s) ||
+           intr_ready(s) || mwait_ready(v);
+}
+
+/* ---- taking it ---- */
+
+static void wake(struct vcpu *v)
+{
+    v->state.activity = ACTIVITY_ACTIVE;
+    v->state.mwait = 0;
+}
+
+/* The bootstrap processor starts over, the others wait for a SIPI. */
+static void take_init(struct vcpu *v)
+{
+    const u8 sipi_pending = v->state.sipi_pending;
+    const u8 sipi_vector = v->state.sipi_vector;
+
+    LOG(LOG_RESET, "CPU %u: INIT", v->index);
+    vcpu_reset(v, true);
+    v->state.activity = v->index == 0 ? ACTIVITY_ACTIVE : ACTIVITY_WAIT_SIPI;
+    v->state.sipi_pending = sipi_pending;
+    v->state.sipi_vector = sipi_vector;
+}
+
+static void take_sipi(struct vcpu *v)
+{
+    struct segment *cs = &v->state.seg[SEG_CS];
+
+    LOG(LOG_RESET, "CPU %u: SIPI %02x", v->index, v->state.sipi_vector);
+    v->state.sipi_pending = 0;
+    v->state.activity = ACTIVITY_ACTIVE;
+    cs->selector = (u16)(v->state.sipi_vector << 8);
+    cs->base = (u64)v->state.sipi_vector << 12;
+    v->state.reg[REG_RIP] = 0;
+    mode_update(v);
+}
+
+bool event_boundary(struct vcpu *v)
+{
+    struct cpu_state *s = &v->state;
+
+    if (smi_ready(s)) {
+        wake(v);
+        s->smi_pending = 0;
+        smm_enter(v);
+    } else if (init_ready(s)) {
+        take_init(v);
+    } else if (sipi_ready(s)) {
+        take_sipi(v);
+    } else if (debug_ready(s)) {
+        wake(v);
+        (void)raise(v, VEC_DB);
+        event_deliver_exception(v);
+    } else if (nmi_ready(s)) {
+        wake(v);
+        s->nmi_pending = 0;
+        s->nmi_blocked = 1;
+        event_deliver_interrupt(v, VEC_NMI);
+    } else if (intr_ready(s)) {
+        wake(v);
+        event_deliver_interrupt(v, v->wires.int_ack(v->wires.ctx));
+    } else if (mwait_ready(v)) {
+        wake(v);
+    } else {
+        return false;
+    }
+    return true;
+}

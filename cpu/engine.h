@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The interpreter: predecoded blocks run by tail-called handlers. This header is what handlers need:
+ * how one ends, how branches chain blocks, and the register accessors.
+ *
+ * Count and RIP are committed per block: on entry `left` drops by the block's length; a handler that
+ * stops in the middle gives back what did not retire (leave_event). Everything slow in the middle of
+ * a block is EVENT_REDO: undone by definition, since nothing changed, and executed again alone.
+ */
+#ifndef CPU_ENGINE_H
+#define CPU_ENGINE_H
+
+#include "cpu/flags.h"
+#include "cpu/mem.h"
+#include "cpu/vcpu.h"
+
+enum { BLOCK_MAX = 48 /* records */ };
+
+/*
+ * A run of instructions decoded from one physical page (or one instruction across two), independent
+ * of RIP. Lives in the code cache's arena; insns[count] is a closing record that goes on behind the
+ * block when its last instruction does not branch.
+ */
+struct block {
+    const u8 *host;     /* where the code lies; with mode, the key */
+    u32 mode;
+    u16 count;          /* instructions */
+    u16 length;         /* bytes */
+    struct block *link[2]; /* [0] behind the block, [1] at the branch target; same page only */
+    struct block *chain;   /* hash chain */
+    struct block *page_next; /* other blocks of the same frame */
+    u64 frame;
+    bool stale; /* its bytes changed: the first record leaves to look again */
+    struct insn insns[];
+};
+
+/* ---- how handlers end ---- */
+
+/*
+ * With optimisation on, handlers tail-call their successor; gcc and clang both make sibling calls of
+ * these. Without, and under sanitizers (which need their stack), they return the next record to the
+ * loop in run.c. Out-of-line helpers (enter_at_rip, stamp_miss) always do the latter.
+ */
+#if !defined(__OPTIMIZE__) || defined(__SANITIZE_ADDRESS__) || defined(NESTBOX_LOOP_DISPATCH)
+#define DISPATCH(v, in) return (in)
+#elif defined(__clang__)
+#define DISPATCH(v, in) __attribute__((musttail)) return (in)->run(v, in)
+#else
+#define DISPATCH(v, in) return (in)->run(v, in)
+#endif
+
+/* The next instruction of the block. */
+#define NEXT(v, in) DISPATCH(v, (in) + 1)
+
+/* The generic path: any row, any operands. Also what stamped handlers fall back to. */
+const struct insn *run_generic(struct vcpu *v, const struct insn *in);
+#define GENERIC(v, in) return run_generic(v, in)
+
+/* After an exec returned false: gives back the count, sets RIP to this instruction, leaves. */
+COLD const struct insn *leave_event(struct vcpu *v, const struct insn *in);
+/* RIP and count are exact (end of a block): leave to the run loop. */
+const struct insn *leave_boundary(struct vcpu *v);
+/* Find or decode the block at RIP and go on there, or leave if it must be looked at. */
+NOINLINE const struct insn *enter_at_rip(struct vcpu *v);
+/* As enter_at_rip, and remember the result in v->block->link[which] if it lies in the same page. */
+NOINLINE const struct insn *enter_and_link(struct vcpu *v, u32 which);
+
+/* Commit to block b, at whose entry RIP is: its first record, or NULL if the budget does not reach. */
+static ALWAYS_INLINE const struct insn *block_enter(struct vcpu *v, struct block *b)
+{
+    const i64 left = v->left - b->count;
+
+    if (unlikely(left < 0))
+        return NULL;
+    v->left = left;
+    v->block = b;
+    return b->insns;
+}
+
+/* Go on in block b from within a handler. */
+#define ENTER_BLOCK(v, b)                                                                          \
+    do {                                                                                           \
+        const struct insn *first_ = block_enter(v, b);                                             \
+        if (unlikely(first_ == NULL))                                                              \
+            return leave_boundary(v);                                                              \
+        DISPATCH(v, first_);                                                                       \
+    } while (0)
+
+/* Where blocks are found: direct-mapped by host address and mode, older ones chained behind. */
+struct code_cache {
+    struct block **hash; /* CODE_HASH_SIZE */
+    struct memory *memory;
+    u8 *arena;
+    u64 arena_size, arena_used; /* bytes */
+    struct block **frame_blocks; /* by frame: the blocks decoded from it */
+    u64 frame_count;
+    u64 flushes;
+};
+
+enum { CODE_HASH_BITS = 16, CODE_HASH_SIZE = 1 << CODE_HASH_BITS };
+
+static ALWAYS_INLINE u32 code_hash(const u8 *host, u32 mode)
+{
+    const u64 key = (u64)(uintptr_t)host * 0x9e3779b97f4a7c15 ^ (u64)mode * 0xc2b2ae3d27d4eb4f;
+
+    return (u32)(key >> (64 - CODE_HASH_BITS));
+}
+
+/* Go on at RIP, the quick way: flat CS, the page is in the soft TLB, the block is first in its slot. */
+#define ENTER_AT_RIP(v)                                                                            \
+    do {                                                                                           \
+        const u64 rip_ = (v)->state.reg[REG_RIP];                                                  \
+        const struct tlb_entry *entry_ = &(v)->tlb[tlb_index(rip_)];                               \
+        if (unlikely(rip_ - entry_->xtag > PAGE_OFFSET_MASK || !((v)->mode & MODE_FLAT_CS)))       \
+            return enter_at_rip(v);                                                                \
+        const u8 *host_ = (const u8 *)(uintptr_t)(entry_->host + rip_);                            \
+        struct block *found_ = (v)->code->hash[code_hash(host_, (v)->mode)];                       \
+        if (unlikely(found_ == NULL || found_->host != host_ || found_->mode != (v)->mode))        \
+            return enter_at_rip(v);                                                                \
+        ENTER_BLOCK(v, found_);                                                                    \
+    } while (0)
+
+static ALWAYS_INLINE u64 insn_rip(const struct vcpu *v, const struct insn *in)
+{
+    return v->state.reg[REG_RIP] + in->pos;
+}
+
+static ALWAYS_INLINE u64 insn_next_rip(const struct vcpu *v, const struct insn *in)
+{
+    return v->state.reg[REG_RIP] + in->pos + in->len;
+}
+
+/* ---- registers ---- */
+
+static ALWAYS_INLINE u64 reg_read(const struct vcpu *v, u8 reg, unsigned w)
+{
+    if (w == 1)
+        return ((const u8 *)v->state.reg)[(reg & 0x1f) * 8 + (reg >> 6)];
+    return v->state.reg[reg] & width_mask(w);
+}
+
+/* 4-byte writes clear the upper half, 1- and 2-byte writes keep the rest: SDM Vol 1 3.4.1.1. */
+static ALWAYS_INLINE void reg_write(struct vcpu *v, u8 reg, unsigned w, u64 value)
+{
+    if (w == 1)
+        ((u8 *)v->state.reg)[(reg & 0x1f) * 8 + (reg >> 6)] = (u8)value;
+    else if (w == 2)
+        v->state.reg[reg] = (v->state.reg[reg] & ~(u64)0xffff) | (value & 0xffff);
+    else
+        v->state.reg[reg] = value & width_mask(w);
+}
+
+/* ---- effective addresses, for the generic path ---- */
+
+/* Offset of the memory operand within its segment, cut to the address size. */
+static ALWAYS_INLINE u64 insn_offset(const struct vcpu *v, const struct insn *in)
+{
+    const u64 sum = v->state.reg[in->base] + (v->state.reg[in->index] << in->scale) + (u64)in->disp;
+
+    return sum & width_mask(in->addr);
+}
+
+/* ---- running, cpu/engine.c and cpu/run.c ---- */
+
+enum run_exit {
+    RUN_SLICE, /* slice_end or next_deadline reached */
+    RUN_HALT,  /* not active: waits for an event */
+    RUN_STOP,  /* v->stop */
+};
+
+/*
+ * Run until virtual time (*v->now) reaches slice_end or the clock's next deadline, the CPU halts, or
+ * v->stop is set. max_insns bounds the instructions of this call. On return everything in the state
+ * is exact, *v->now included.
+ */
+enum run_exit vcpu_run(struct vcpu *v, u64 max_insns);
+
+/* *v->now and state.count brought up to the current instruction (v->alone or end of block). */
+void vcpu_commit_time(struct vcpu *v);
+
+/* ---- code cache, cpu/block.c: one per machine, shared by its CPUs ---- */
+struct code_cache *code_cache_create(struct memory *memory, u64 arena_bytes);
+void code_cache_destroy(struct code_cache *code);
+void code_cache_flush(struct code_cache *code);
+
+/* ---- decoder, cpu/decode.c ---- */
+
+struct isa; /* decode tables made from the rows at start: cpu/encoding.c */
+
+enum decode {
+    DECODE_OK,
+    DECODE_UD,        /* no such instruction here: a record whose handler raises #UD (or #NM, #GP) is
+                         still filled in, so callers may treat it as OK */
+    DECODE_TRUNCATED, /* needs more bytes than were given: available < 15 only */
+    DECODE_TOO_LONG,  /* over 15 bytes: #GP(0); record filled in likewise */
+};
+
+/*
+ * Decode the instruction at bytes[0..available-1] for v's present mode into *in (pos is left 0; run is
+ * the stamped or generic handler, already chosen for v->mode). bytes may be fewer than 15 at a page
+ * end.
+ */
+enum decode decode(struct vcpu *v, const u8 *bytes, u32 available, struct insn *in);
+
+/* Must this record be the last of its block? */
+bool insn_ends_block(const struct insn *in);
+
+/* The generic path's operand access, cpu/operand.c. */
+MUST_CHECK bool operands_load(struct vcpu *v, const struct insn *in, struct operands *x);
+MUST_CHECK bool operands_store(struct vcpu *v, const struct insn *in, struct operands *x);
+
+#endif
