@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Write the generated part of the fuzz corpora: make_corpus.py [FOLDER]
+
+The inputs are small and well formed, one for each thing a target knows; mutations do the rest. Inputs
+that once broke something stand beside them under names of their own and are kept.
+"""
+
+import os
+import random
+import struct
+import sys
+
+FOLDER = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "corpus")
+
+
+def put(target, name, data):
+    folder = os.path.join(FOLDER, target)
+    os.makedirs(folder, exist_ok=True)
+    with open(os.path.join(folder, name), "wb") as file:
+        file.write(data)
+
+
+# ---- decoder: mode, features to hide, code ----
+
+CODE = {
+    "integer": "00d8 6601c8 480fafc3 8b4424 10 c1e005 f7f1 0fb6c0 8d048d10000000 6bc007 87d8 d1e0",
+    "prefixes": "f0480fb10b 66f2f36667f090 2e36263e64658b00 6666666666666666666666666690 f3a4 f2ae 67a5",
+    "flow": "eb00 e800000000 0f8400000000 ff6000 ff5810 c20800 ca0400 cf cd80 cc ea1122334455 e2fe c8100001",
+    "system": "0f0110 0f0118 0f20c0 0f22d8 0f30 0f32 0fa2 0f01f8 0f05 0f07 0f00d8 0f0138 f4 fa 0f09 0faee8 0fc7f8",
+    "x87": "d9c1 dee9 d9fe dbe3 ddd8 df38 dfe0 9bd93e d9f2 ddb600010000 dbe8",
+    "vectors": "0f58c1 660f6fc8 f30f7e0a f20f10d1 660f3a0fc108 660f3840c1 0f77 0fae00 660f38f14510 660f3adfc101",
+    "vex": "c5f058c2 c4e27518c1 c4e37d19c101 c4e2f9b8c2 c5f877 c4e25bf7c1 c4e279180c18 c4c17d6f00 62f17c4858c1",
+    "long": "6666666666666666666666666666 90 4848484848484848484848484848 90",
+    "addressing": "8b00 8b4010 8b8010000000 8b0425785634 12 8b0500000000 678b00 428b44a010 0fa400 05 a1ffffffffffffffff",
+}
+
+
+def decoder():
+    for number, (name, code) in enumerate(CODE.items()):
+        code = bytes.fromhex(code.replace(" ", ""))
+        for mode in (0, 3, 4):
+            put("decoder", f"{name}-{mode}", bytes([mode, 0]) + code)
+        put("decoder", f"{name}-other", bytes([(1, 2, 5)[number % 3], 0x55 if number & 1 else 0]) + code)
+
+
+# ---- walker: entry size, seed, context, operations ----
+
+def walker():
+    rng = random.Random(1)
+    for paging in range(5):
+        for wide in (0, 1):
+            head = bytes([wide, paging, 7, paging]) + bytes([0x85, 0x60, paging * 3])
+            accesses = b"".join(bytes([5, rng.randrange(256), rng.randrange(256), rng.randrange(4),
+                                       rng.randrange(256), rng.randrange(16), rng.randrange(6), 0x67])
+                                for _ in range(40))
+            stores = b"".join(bytes([3, rng.randrange(64), rng.randrange(8)]) + rng.randbytes(4) +
+                              bytes([wide, 5, 0, 0, 0, 0, 0, rng.randrange(6), 1]) for _ in range(30))
+            mixed = rng.randbytes(300)
+            put("walker", f"format{paging}-{wide}-reads", head + accesses)
+            put("walker", f"format{paging}-{wide}-stores", head + accesses[:64] + stores)
+            put("walker", f"format{paging}-{wide}-mixed", head + mixed)
+
+
+# ---- loaders: flags, module size, kernel, module ----
+
+def elf32(entry, segments, notes=b""):
+    """segments: (address, bytes, size in memory)."""
+    count = len(segments) + (1 if notes else 0)
+    at = 52 + 32 * count
+    heads, body = b"", b""
+    for address, data, memory in segments:
+        heads += struct.pack("<8I", 1, at, address, address, len(data), memory, 7, 1)
+        body += data
+        at += len(data)
+    if notes:
+        heads += struct.pack("<8I", 4, at, 0, 0, len(notes), len(notes), 4, 4)
+        body += notes
+    return (b"\x7fELF\1\1\1" + bytes(9) +
+            struct.pack("<HHIIIIIHHHHHH", 2, 3, 1, entry, 52, 0, 0, 52, 32, count, 40, 0, 0) + heads + body)
+
+
+def elf64(entry, segments, notes=b""):
+    count = len(segments) + (1 if notes else 0)
+    at = 64 + 56 * count
+    heads, body = b"", b""
+    for address, data, memory in segments:
+        heads += struct.pack("<IIQQQQQQ", 1, 7, at, address, address, len(data), memory, 1)
+        body += data
+        at += len(data)
+    if notes:
+        heads += struct.pack("<IIQQQQQQ", 4, 4, at, 0, 0, len(notes), len(notes), 4)
+        body += notes
+    return (b"\x7fELF\2\1\1" + bytes(9) +
+            struct.pack("<HHIQQQIHHHHHH", 2, 62, 1, entry, 64, 0, 0, 64, 56, count, 64, 0, 0) + heads + body)
+
+
+def multiboot1(flags, *address):
+    return struct.pack("<3I", 0x1BADB002, flags, (-0x1BADB002 - flags) & 0xffffffff) + struct.pack(
+        f"<{len(address)}I", *address)
+
+
+def multiboot2(*tags):
+    body = b""
+    for kind, data in tags + ((0, b""),):
+        tag = struct.pack("<HHI", kind, 0, 8 + len(data)) + data
+        body += tag + bytes(-len(tag) % 8)
+    size = 16 + len(body)
+    return struct.pack("<4I", 0xE85250D6, 0, size, (-0xE85250D6 - size) & 0xffffffff) + body
+
+
+def linux(version=0x20f, loadflags=1, setup=1, kernel=b"\xf4" * 700):
+    header = bytearray((setup + 1) * 512)
+    header[0x1f1] = setup
+    struct.pack_into("<I", header, 0x1f4, (len(kernel) + 15) // 16)
+    struct.pack_into("<H", header, 0x1fe, 0xAA55)
+    header[0x200:0x202] = b"\xeb\x6a"
+    struct.pack_into("<4sH", header, 0x202, b"HdrS", version)
+    header[0x211] = loadflags
+    struct.pack_into("<IIII", header, 0x214, 0x100000, 0, 0, 0)
+    struct.pack_into("<I", header, 0x22c, 0x7fffffff)
+    struct.pack_into("<IBB", header, 0x230, 0x200000, 1, 21)
+    struct.pack_into("<H", header, 0x236, 3)
+    struct.pack_into("<I", header, 0x238, 2047)
+    struct.pack_into("<Q", header, 0x258, 0x1000000)
+    struct.pack_into("<I", header, 0x260, 0x400000)
+    return bytes(header) + kernel
+
+
+def loaders():
+    code = b"\xfa\xf4" * 20
+    note = struct.pack("<3I", 4, 4, 18) + b"Xen\0" + struct.pack("<I", 0x100000)
+    images = {
+        "linux": linux(),
+        "linux-low": linux(0x206, 0),
+        "linux-old": linux(0x209, 1, 4),
+        "multiboot-elf": elf32(0x400010, [(0x400000, multiboot1(0) + code, 0x3000)]),
+        "multiboot-elf64": elf64(0x400010, [(0x400000, multiboot1(3) + code, 0x3000),
+                                            (0x500000, b"data", 8)]),
+        "multiboot-flat": multiboot1(0x10003, 0x200000, 0x200000, 0x200048, 0x203000, 0x200020) + code,
+        "multiboot-video": multiboot1(7, 0, 0, 0, 0, 0, 0, 80, 25, 0) + code,
+        "multiboot2-elf": elf32(0x100010, [(0x100000, bytes(4) + multiboot2((6, b"")) + code, 0x1000)]),
+        "multiboot2-flat": multiboot2((2, struct.pack("<4I", 0x200000, 0x200000, 0, 0x201000)),
+                                      (3, struct.pack("<I", 0x200040)),
+                                      (1, struct.pack("<4I", 1, 3, 6, 14)), (6, b"")) + code,
+        "multiboot2-place": multiboot2((10, struct.pack("<4I", 0x200000, 0x800000, 4096, 1)),
+                                       (2, struct.pack("<4I", 0x200000, 0x200000, 0, 0x201000)),
+                                       (3, struct.pack("<I", 0x200040))) + code,
+        "pvh": elf32(0x100000, [(0x100000, code, 0x1000)], note),
+        "pvh64": elf64(0x100000, [(0x100000, code, 0x1000)], note),
+        "sector": bytes(510) + b"\x55\xaa",
+        "elf-wrap": elf32(0xfffffff0, [(0xfffff000, multiboot1(0) + code, 0x2000)]),
+        "empty": b"",
+    }
+    for name, image in images.items():
+        for modules, flags in ((0, 0x11), (100, 0x72)):
+            put("loaders", f"{name}-{modules}", bytes([flags]) + struct.pack("<H", modules) + image +
+                bytes(range(modules)))
+
+
+# ---- options: words ended by newlines ----
+
+OPTIONS = [
+    "-kernel x -m 512 -smp 4 -nographic --state-hash=every:1000 --seed 3",
+    "--no-reboot -nodefaults -device pc-testdev -device isa-debug-exit,iobase=0xf4,iosize=0x4 -display none "
+    "-serial stdio -device pci-testdev -machine accel=tcg -kernel x -initrd y -append a",
+    "run -kernel x -cpu max,+vmx,-pku,phys-bits=40 -M pc,pit=off,hpet=off -rtc base=2026-01-31T12:00:00",
+    "-kernel x -serial file:out -serial mon:stdio -serial pty -serial null -echr 3 -debugcon stdio",
+    "-chardev stdio,id=a,mux=on -serial chardev:a -mon chardev=a -kernel x -accel kvm:tcg -enable-kvm",
+    "-m 2G -m 1.5G -smp cpus=2,cores=2 -icount shift=auto,sleep=on -max-insns 0x1000 -action reboot=shutdown",
+    "-device help", "-cpu help", "-machine ?", "--help", "--version", "options", "replay", "-drive file=x -hda y",
+    "-kernel", "-daemonize", "-global kvm-pit.lost_tick_policy=discard -kernel x", "-linux-entry 64 -kernel x",
+    "-display sdl", "-monitor none -vga none -net none -parallel none -kernel x -L . -name n -no-shutdown",
+    "-rtc base=utc,clock=vm -kernel x -sched-seed 5 -mmu=walk -engine=interp -sync=strict -qemu-compat",
+]
+
+
+def options():
+    for number, line in enumerate(OPTIONS):
+        put("options", f"line{number:02}", line.replace(" ", "\n").encode() + b"\n")
+
+
+CPUS = ["max", "intel-v1", "intel-v2", "intel-v3", "amd-v2", "amd-v3", "i686", "host", "qemu64", "base",
+        "max,+vmx,-pku", "qemu64,+x2apic,+tsc-deadline,-xsave", "max,vendor=GenuineIntel,phys-bits=40",
+        "max,la57=off,avx2=on", "max,host-phys-bits", "nothing", "", ",", "max,", "max,+", "max,vendor=",
+        "max,phys-bits=99999999999999999999", "help", "max,-lm,+unknown,vendor=AuthenticAMD"]
+
+
+def cpu_config():
+    for number, text in enumerate(CPUS):
+        put("cpu_config", f"text{number:02}", text.encode())
+
+
+if __name__ == "__main__":
+    decoder()
+    walker()
+    loaders()
+    options()
+    cpu_config()

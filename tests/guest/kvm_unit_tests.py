@@ -1,0 +1,218 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""Run kvm-unit-tests images on nestbox and compare with kvm-unit-tests.cfg (which documents its format).
+
+    kvm_unit_tests.py [-j N] [--twice SECONDS] [-v] NESTBOX [NAME...]
+
+The images are not part of this project: build the suite for x86_64 and for i386 and name the two x86
+folders in NESTBOX_KUT and NESTBOX_KUT32. Without the first, the whole is skipped (status 77); without the
+second, its configurations are. A configuration that took less than --twice seconds is run again and must
+leave the same state hash. Status 0: everything as expected.
+"""
+
+import argparse
+import concurrent.futures
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+
+CONFIG = os.path.join(os.path.dirname(os.path.abspath(__file__)), "kvm-unit-tests.cfg")
+FOLDERS = {64: "NESTBOX_KUT", 32: "NESTBOX_KUT32"}
+SUCCESS = 1  # the suite writes 0 to isa-debug-exit, which ends with (0 << 1) | 1
+ALL_SKIPPED = 77
+SKIPPED = 77  # for ctest
+
+
+@dataclass
+class Configuration:
+    name: str
+    bits: int
+    image: str
+    cpus: int
+    memory: int
+    seconds: int
+    cpu: str
+    append: str
+    options: list = field(default_factory=list)
+    fails: list = field(default_factory=list)
+    skips: list = field(default_factory=list)
+    leave: str = ""
+
+
+@dataclass
+class Outcome:
+    status: int  # None: out of time
+    output: str
+    errors: str
+    seconds: float
+
+    def checks(self, word):
+        return re.findall(rf"^{word}: *(.*?)\r?$", self.output, re.MULTILINE)
+
+    def state_hash(self):
+        return re.findall(r"state-hash .*", self.output + self.errors)
+
+
+def read_configurations(path):
+    found = []
+    with open(path, encoding="utf-8") as file:
+        for number, line in enumerate(file, 1):
+            words = line.split()
+            if not words or words[0].startswith("#"):
+                continue
+            try:
+                if line[0] in " \t":
+                    refine(found[-1], words[0], line.strip()[len(words[0]):].strip())
+                else:
+                    name, bits, image, cpus, memory, seconds, cpu, append = words
+                    found.append(Configuration(name, int(bits), image, int(cpus), int(memory),
+                                               int(seconds), cpu, append))
+            except (ValueError, IndexError) as error:
+                sys.exit(f"{path}:{number}: {error}")
+    return found
+
+
+def refine(configuration, word, rest):
+    if word == "options":
+        configuration.options += rest.split()
+    elif word == "leave" and rest:
+        configuration.leave = rest
+    elif word in ("fails", "skips"):
+        text, dashes, reason = rest.partition(" -- ")
+        if not (dashes and text.strip() and reason.strip()):
+            raise ValueError(f"{word}: expected TEXT -- REASON")
+        getattr(configuration, word).append(text.strip())
+    else:
+        raise ValueError(f"unknown word '{word}'")
+
+
+def command(nestbox, configuration, image, environment):
+    line = [nestbox, "-no-reboot", "-nodefaults", "-device", "pc-testdev",
+            "-device", "isa-debug-exit,iobase=0xf4,iosize=0x4", "-display", "none",
+            "-serial", "stdio", "-device", "pci-testdev", "-machine", "accel=tcg",
+            "-kernel", image, "-smp", str(configuration.cpus), "-m", str(configuration.memory),
+            "-initrd", environment]
+    if configuration.cpu != "-":
+        line += ["-cpu", configuration.cpu]
+    if configuration.append != "-":
+        line += ["-append", configuration.append]
+    return line + configuration.options
+
+
+def run(line, seconds):
+    begin = time.monotonic()
+    try:
+        done = subprocess.run(line, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds,
+                              check=False)
+        status, output, errors = done.returncode, done.stdout, done.stderr
+    except subprocess.TimeoutExpired as late:
+        status, output, errors = None, late.stdout or b"", late.stderr or b""
+    return Outcome(status, output.decode(errors="replace"), errors.decode(errors="replace"),
+                   time.monotonic() - begin)
+
+
+def differences(expected, lines, kind):
+    """Lines that no expectation names, and expectations that no line meets."""
+    for line in lines:
+        if not any(text in line for text in expected):
+            yield f"{kind}: {line}"
+    for text in expected:
+        if not any(text in line for line in lines):
+            yield f"no {kind}: {text} (remove it from the list)"
+
+
+def judge(configuration, outcome):
+    """What is not as expected."""
+    if outcome.status is None:
+        return [f"not finished after {configuration.seconds} s"]
+    wrong = list(differences(configuration.fails, outcome.checks("FAIL"), "FAIL"))
+    wrong += differences(configuration.skips, outcome.checks("SKIP"), "SKIP")
+    for line in outcome.checks("XPASS"):
+        wrong.append(f"XPASS: {line}")
+    # The suite's own runner counts words on stderr as failure unless they are warnings.
+    wrong += [f"stderr: {line}" for line in outcome.errors.splitlines()
+              if line.strip() and "warning" not in line and not line.startswith("state-hash")]
+    accepted = {SUCCESS}
+    if configuration.fails:
+        accepted = {3}
+    elif configuration.skips and not outcome.checks("PASS"):
+        accepted.add(ALL_SKIPPED)
+    if outcome.status not in accepted and not (wrong and configuration.fails):
+        wrong.append(f"exit status {outcome.status}")
+    return wrong
+
+
+def run_configuration(nestbox, configuration, twice):
+    """(verdict, text, outcome): verdict is passed, failed or skipped."""
+    if configuration.leave:
+        return "skipped", configuration.leave, None
+    folder = os.environ.get(FOLDERS[configuration.bits])
+    if not folder:
+        return "skipped", f"{FOLDERS[configuration.bits]} is not set", None
+    image = os.path.join(folder, configuration.image + ".flat")
+    if not os.path.exists(image):
+        return "skipped", f"{configuration.image}.flat is not in {FOLDERS[configuration.bits]}", None
+    with tempfile.NamedTemporaryFile("w", prefix="nestbox-kut-") as environment:
+        environment.write(f"NR_CPUS={configuration.cpus}\nMEMSIZE={configuration.memory}\n"
+                          "TEST_DEVICE=1\nBOOTLOADER=0\n")
+        environment.flush()
+        line = command(nestbox, configuration, image, environment.name)
+        if twice > 0:
+            line.append("--state-hash")
+        outcome = run(line, configuration.seconds)
+        wrong = judge(configuration, outcome)
+        if not wrong and outcome.seconds < twice:
+            again = run(line, configuration.seconds)
+            if again.state_hash() != outcome.state_hash() or not again.state_hash():
+                wrong.append(f"the second run ends otherwise: {outcome.state_hash()} then "
+                             f"{again.state_hash()}")
+    counts = (f"{len(outcome.checks('PASS'))} checks, {len(outcome.checks('FAIL'))} failed, "
+              f"{len(outcome.checks('SKIP'))} skipped, status {outcome.status}, "
+              f"{outcome.seconds:.1f} s")
+    return ("failed" if wrong else "passed"), "\n        ".join([counts] + wrong), outcome
+
+
+def arguments():
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("-j", type=int, default=os.cpu_count() or 1, help="runs at a time")
+    parser.add_argument("--twice", type=float, default=0, metavar="SECONDS",
+                        help="run again what took less, and compare state hashes")
+    parser.add_argument("-v", action="store_true", help="show the output of what failed")
+    parser.add_argument("nestbox")
+    parser.add_argument("names", nargs="*", help="only these configurations")
+    return parser.parse_args()
+
+
+def main():
+    options = arguments()
+    configurations = read_configurations(CONFIG)
+    unknown = set(options.names) - {c.name for c in configurations}
+    if unknown:
+        sys.exit("no such configuration: " + " ".join(sorted(unknown)))
+    if options.names:
+        configurations = [c for c in configurations if c.name in options.names]
+    if not os.environ.get(FOLDERS[64]):
+        print(f"kvm-unit-tests: {len(configurations)} configurations skipped: {FOLDERS[64]} names no "
+              "folder of images")
+        sys.exit(SKIPPED)
+    count = {"passed": 0, "failed": 0, "skipped": 0}
+    with concurrent.futures.ThreadPoolExecutor(options.j) as pool:
+        results = pool.map(lambda c: run_configuration(options.nestbox, c, options.twice),
+                           configurations)
+        for configuration, (verdict, text, outcome) in zip(configurations, results):
+            count[verdict] += 1
+            print(f"{verdict:8}{configuration.name:28}{text}", flush=True)
+            if options.v and verdict == "failed" and outcome:
+                print("    | " + (outcome.output + outcome.errors).replace("\n", "\n    | "))
+    print(f"kvm-unit-tests: {count['passed']} passed, {count['failed']} failed, "
+          f"{count['skipped']} skipped")
+    sys.exit(1 if count["failed"] else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every row that user mode can execute, in 64- and 32-bit code, with random encodings, registers
+ * and memory, on the host CPU and on ours (stamped and generic path): registers, flags but the
+ * undefined ones, vectors, x87 state, memory and faults must be the same.
+ */
+#include "cpu/isa/fpu.h"
+#include "tests/isa/instance.h"
+
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { RAM = 1 << 20, TABLES = 0x1000, DATA_GPA = 0x10000, INSTANCES = 60, REPORTS = 6 };
+
+static struct memory *memory;
+static struct code_cache *code;
+static struct vcpu *v;
+static u64 now, next_deadline = ~(u64)0;
+static u8 *data; /* our memory behind NATIVE_DATA */
+
+struct result {
+    struct native_context state;
+    u8 data[NATIVE_DATA_SIZE];
+};
+
+static struct result host, ours;
+
+/* ---- the host ---- */
+
+static void run_host(void)
+{
+    native_context = instance.state;
+    for (unsigned i = 0; i < 16; i++)
+        memcpy(native_context.fx.rest + 16 * i, instance.state.ymm[i], 16);
+    memcpy((void *)(uintptr_t)NATIVE_DATA, instance.data, NATIVE_DATA_SIZE);
+    native_run(instance.bytes, instance.length, instance.wide);
+    host.state = native_context;
+    memcpy(host.data, (void *)(uintptr_t)NATIVE_DATA, NATIVE_DATA_SIZE);
+}
+
+/* ---- ours ---- */
+
+static void load_ours(const struct native_context *s)
+{
+    struct cpu_state *to = &v->state;
+    const unsigned top = s->fx.fsw >> 11 & 7;
+
+    memcpy(to->reg, s->gpr, sizeof(s->gpr));
+    to->reg[REG_RIP] = NATIVE_CODE;
+    rflags_set(v, s->rflags);
+    memcpy(to->ymm, s->ymm, sizeof(to->ymm));
+    to->mxcsr = s->fx.mxcsr;
+    memset(&to->fpu, 0, sizeof(to->fpu));
+    to->fpu.fcw = s->fx.fcw;
+    to->fpu.fsw = s->fx.fsw;
+    to->fpu.ftw = s->fx.ftw;
+    for (unsigned i = 0; i < 8; i++) {
+        to->fpu.st[(top + i) & 7].mant = s->fx.st[i].mant;
+        to->fpu.st[(top + i) & 7].se = s->fx.st[i].se;
+    }
+}
+
+static void save_ours(struct native_context *s)
+{
+    const struct cpu_state *from = &v->state;
+    const unsigned top = from->fpu.fsw >> 11 & 7;
+
+    memset(s, 0, sizeof(*s));
+    memcpy(s->gpr, from->reg, sizeof(s->gpr));
+    s->rflags = rflags_get(v);
+    s->rip = from->reg[REG_RIP];
+    memcpy(s->ymm, from->ymm, sizeof(s->ymm));
+    s->fx.mxcsr = from->mxcsr;
+    s->fx.fcw = from->fpu.fcw;
+    s->fx.fsw = from->fpu.fsw;
+    s->fx.ftw = from->fpu.ftw;
+    for (unsigned i = 0; i < 8; i++) {
+        s->fx.st[i].mant = from->fpu.st[(top + i) & 7].mant;
+        s->fx.st[i].se = from->fpu.st[(top + i) & 7].se;
+    }
+    s->vector = -1;
+    if (v->event.kind == EVENT_EXCEPTION) {
+        s->vector = v->event.vector;
+        s->error = v->event.error_code;
+        s->cr2 = v->event.cr2;
+        s->fault_rip = s->rip;
+    }
+}
+
+static const struct insn *run_behind(struct vcpu *cpu, const struct insn *in)
+{
+    cpu->state.reg[REG_RIP] += in->pos;
+    return NULL;
+}
+
+static struct insn ours_record; /* what was decoded */
+
+static void run_ours(bool generic)
+{
+    const u32 saved = mxcsr_enter();
+    struct insn record[2];
+
+    load_ours(&instance.state);
+    memcpy(data, instance.data, NATIVE_DATA_SIZE);
+    memset(record, 0, sizeof(record));
+    (void)decode(v, instance.bytes, 15, &record[0]);
+    if (generic && record[0].run != NULL && strcmp(record[0].def->name, "(bad)") != 0)
+        record[0].run = run_generic;
+    record[1].run = run_behind;
+    record[1].pos = record[0].len;
+    ours_record = record[0];
+    v->event.kind = EVENT_NONE;
+    for (unsigned n = 0; n < 64; n++) { /* an iteration of REP may be a step of its own */
+        const struct insn *in = record;
+
+        v->left = v->budget = 1000;
+        v->alone = true;
+        v->block = NULL;
+        while (in != NULL)
+            in = in->run(v, in);
+        if (v->event.kind != EVENT_NONE || v->state.reg[REG_RIP] != NATIVE_CODE)
+            break;
+    }
+    mxcsr_leave(v, saved);
+    save_ours(&ours.state);
+    memcpy(ours.data, data, NATIVE_DATA_SIZE);
+}
+
+/* ---- comparison ---- */
+
+enum ignore {
+    IGNORE_C1 = 1 << 0,
+    IGNORE_CC = 1 << 1, /* C0, C1, C2, C3 */
+    IGNORE_ST = 1 << 2, /* x87 values, inexactness and the invalid cases */
+    IGNORE_FAULTS = 1 << 3, /* compare only where neither faults */
+    IGNORE_MEMORY_ON_FAULT = 1 << 4,
+    IGNORE_X87_ON_FAULT = 1 << 5,
+    IGNORE_LOW_BITS = 1 << 6, /* of single-precision results: approximations */
+    IGNORE_LONG_16_BIT_SHIFTS = 1 << 7,
+    IGNORE_UD = 1 << 8,
+    IGNORE_FLAGS_ON_INVALID = 1 << 9,
+};
+
+struct quirk {
+    const char *name; /* one '*' at the end stands for anything */
+    u32 ignore; /* enum ignore */
+    const char *reason;
+};
+
+/* clang-format off */
+/* Where manuals leave room or vendors differ; the reference host is AMD Zen 5. */
+static const struct quirk quirks[] = {
+    {"fcomi*", IGNORE_C1 | IGNORE_FLAGS_ON_INVALID,
+     "SDM: C1 cleared, RFLAGS kept on an unmasked invalid operation; AMD: C1 kept, RFLAGS written"},
+    {"fucomi*", IGNORE_C1 | IGNORE_FLAGS_ON_INVALID, "as fcomi"},
+    {"fcmov*", IGNORE_C1, "AMD leaves C1"},
+    {"fprem*", IGNORE_CC, "after an invalid operation the condition codes are undefined"},
+    {"f2xm1", IGNORE_ST, "transcendental: last digits and arguments out of range; see tests/fp"},
+    {"fyl2xp1", IGNORE_ST, "as f2xm1"}, {"fyl2x", IGNORE_ST, "as f2xm1"},
+    {"fptan", IGNORE_ST, "as f2xm1; argument reduction differs by vendor"},
+    {"fpatan", IGNORE_ST, "as f2xm1"}, {"fsin", IGNORE_ST, "as fptan"},
+    {"fcos", IGNORE_ST, "as fptan"}, {"fsincos", IGNORE_ST, "as fptan"},
+    {"cvtps2pi", IGNORE_X87_ON_FAULT, "AMD enters MMX state before #XM"},
+    {"cvtpi2ps", IGNORE_X87_ON_FAULT, "as cvtps2pi"},
+    {"cvtpd2pi", IGNORE_X87_ON_FAULT, "as cvtps2pi"}, {"cvttps2pi", IGNORE_X87_ON_FAULT, "as cvtps2pi"},
+    {"cvttpd2pi", IGNORE_X87_ON_FAULT, "as cvtps2pi"},
+    {"enter", IGNORE_MEMORY_ON_FAULT, "AMD pushes before it probes the new frame"},
+    {"maskmov*", IGNORE_FAULTS, "bytes that the mask leaves out may fault or not"},
+    {"vmaskmovdqu", IGNORE_FAULTS, "as maskmov"},
+    {"sha*", IGNORE_FAULTS, "AMD does not check the alignment of the memory operand"},
+    {"rcp*", IGNORE_LOW_BITS, "approximation, relative error below 1.5 * 2^-12"},
+    {"vrcp*", IGNORE_LOW_BITS, "as rcpps"}, {"rsqrt*", IGNORE_LOW_BITS, "as rcpps"},
+    {"vrsqrt*", IGNORE_LOW_BITS, "as rcpps"},
+    {"shld", IGNORE_LONG_16_BIT_SHIFTS, "undefined when the count is beyond 16 bits"},
+    {"shrd", IGNORE_LONG_16_BIT_SHIFTS, "as shld"},
+    {"arpl", IGNORE_FAULTS, "a page fault may be that of the read or of the write"},
+    {"ldmxcsr", IGNORE_FAULTS, "AMD has bit 17, misaligned mode"},
+    {"vldmxcsr", IGNORE_FAULTS, "as ldmxcsr"},
+    {"prefetchw", IGNORE_UD, "with a register operand #UD on AMD, a reserved hint on Intel"},
+};
+/* clang-format on */
+
+static u32 ignored(const char *name)
+{
+    u32 ignore = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(quirks); i++) {
+        const size_t length = strlen(quirks[i].name);
+        const bool open = quirks[i].name[length - 1] == '*';
+
+        if (open ? strncmp(name, quirks[i].name, length - 1) == 0
+                 : strcmp(name, quirks[i].name) == 0)
+            ignore |= quirks[i].ignore;
+    }
+    return ignore;
+}
+
+/* Make ours like the host's where they may differ. False: the instance says nothing. */
+static bool level(struct native_context *a, struct native_context *b)
+{
+    const u32 ignore = ignored(instance.row->def.name);
+    u16 cc = 0, shift = ours_record.width == 2 ? (u16)ours_record.imm : 0;
+
+    if ((ignore & IGNORE_FAULTS) && (a->vector >= 0 || b->vector >= 0))
+        return false;
+    if ((ignore & IGNORE_UD) && (a->vector == VEC_UD || b->vector == VEC_UD))
+        return false;
+    if (instance.row->imm[0] == IMM_NONE)
+        shift = (u16)instance.state.gpr[REG_RCX];
+    if ((ignore & IGNORE_LONG_16_BIT_SHIFTS) && ours_record.width == 2 && (shift & 31) > 16)
+        return false;
+    if (ignore & IGNORE_C1)
+        cc = FSW_C1;
+    if (ignore & IGNORE_ST) {
+        cc = 0xffff;
+        b->fx.ftw = a->fx.ftw;
+    }
+    if (ignore & IGNORE_CC)
+        cc = FSW_C1 | FSW_CC;
+    b->fx.fsw = (u16)((b->fx.fsw & ~cc) | (a->fx.fsw & cc));
+    if ((ignore & IGNORE_ST) || ((ignore & IGNORE_X87_ON_FAULT) && a->vector >= 0))
+        memcpy(b->fx.st, a->fx.st, sizeof(a->fx.st));
+    if ((ignore & IGNORE_X87_ON_FAULT) && a->vector >= 0) {
+        b->fx.fsw = a->fx.fsw;
+        b->fx.ftw = a->fx.ftw;
+    }
+    if ((ignore & IGNORE_FLAGS_ON_INVALID) && (a->fx.fsw & FSW_ES))
+        b->rflags = a->rflags;
+    if ((ignore & IGNORE_MEMORY_ON_FAULT) && a->vector >= 0)
+        memcpy(ours.data, host.data, sizeof(host.data));
+    for (unsigned i = 0; (ignore & IGNORE_LOW_BITS) && i < sizeof(a->ymm); i += 4) {
+        const i64 theirs = (i32)load_le((u8 *)a->ymm + i, 4),
+                  us = (i32)load_le((u8 *)b->ymm + i, 4);
+
+        const bool tiny = (theirs & 0x7fffffff) <= 0x800000 && (us & 0x7fffffff) <= 0x800000;
+
+        if (llabs(theirs - us) < 0x2000 || tiny)
+            memcpy((u8 *)b->ymm + i, (u8 *)a->ymm + i, 4);
+    }
+    /* The kernel sets P for addresses that user mode may not know about. */
+    if (a->vector == VEC_PF && a->cr2 >= 0x7ffffffff000)
+        b->error |= 1;
+    return true;
+}
+
+static char why[4096];
+static size_t why_length;
+
+static void differ(const char *what, unsigned index, const void *theirs, const void *us,
+                   unsigned bytes)
+{
+    why_length += (size_t)snprintf(why + why_length, sizeof(why) - why_length, "    %s %u: host ",
+                                   what, index);
+    for (unsigned i = bytes; i-- > 0 && why_length < sizeof(why) - 8;)
+        why_length += (size_t)snprintf(why + why_length, sizeof(why) - why_length, "%02x",
+                                       ((const u8 *)theirs)[i]);
+    why_length += (size_t)snprintf(why + why_length, sizeof(why) - why_length, " ours ");
+    for (unsigned i = bytes; i-- > 0 && why_length < sizeof(why) - 8;)
+        why_length += (size_t)snprintf(why + why_length, sizeof(why) - why_length, "%02x",
+                                       ((const u8 *)us)[i]);
+    why_length += (size_t)snprintf(why + why_length, sizeof(why) - why_length, "\n");
+    if (why_length > sizeof(why) - 400)
+        why_length = sizeof(why) - 400;
+}
+
+#define DIFFER(what, index, theirs, us)                                                            \
+    do {                                                                                           \
+        if (memcmp(&(theirs), &(us), sizeof(us)) != 0)                                             \
+            differ(what, index, &(theirs), &(us), sizeof(us));                                     \
+    } while (0)
+
+/* Host and ours, but for what is not defined. False: `why` says how they differ. */
+static bool compare(void)
+{
+    struct native_context *a = &host.state, *b = &ours.state;
+    const u64 undefined = a->vector >= 0 ? 0 : instance.row->def.flags_undefined;
+    const u64 mask = (FLAGS_ARITH | FLAG_DF | FLAG_IF) & ~undefined;
+    u64 flags_a, flags_b;
+
+    why_length = 0;
+    why[0] = '\0';
+    if (!level(a, b))
+        return true;
+    flags_a = a->rflags & mask;
+    flags_b = b->rflags & mask;
+    DIFFER("vector", 0, a->vector, b->vector);
+    if (a->vector == b->vector && a->vector >= 0) {
+        if (a->vector == VEC_PF || a->vector == VEC_GP || a->vector == VEC_SS)
+            DIFFER("error code", 0, a->error, b->error);
+        if (a->vector == VEC_PF)
+            DIFFER("cr2", 0, a->cr2, b->cr2);
+    }
+    for (unsigned i = 0; i < (instance.wide ? 16 : 8); i++)
+        DIFFER("gpr", i, a->gpr[i], b->gpr[i]);
+    DIFFER("flags", 0, flags_a, flags_b);
+    for (unsigned i = 0; i < 16; i++)
+        DIFFER("ymm", i, a->ymm[i], b->ymm[i]);
+    DIFFER("mxcsr", 0, a->fx.mxcsr, b->fx.mxcsr);
+    DIFFER("fcw", 0, a->fx.fcw, b->fx.fcw);
+    DIFFER("fsw", 0, a->fx.fsw, b->fx.fsw);
+    DIFFER("ftw", 0, a->fx.ftw, b->fx.ftw);
+    for (unsigned i = 0; i < 8; i++) {
+        DIFFER("st mantissa", i, a->fx.st[i].mant, b->fx.st[i].mant);
+        DIFFER("st exponent", i, a->fx.st[i].se, b->fx.st[i].se);
+    }
+    for (unsigned i = 0; i < NATIVE_DATA_SIZE; i += 8) {
+        if (memcmp(host.data + i, ours.data + i, 8) != 0)
+            differ("memory", i, host.data + i, ours.data + i, 8);
+    }
+    return why_length == 0;
+}
+
+static void report(const char *path)
+{
+    const struct native_context *s = &instance.state;
+
+    printf("%s \"%s\" \"%s\" (%s):", instance.row->def.name, instance.row->def.encoding,
+           instance.row->def.operands, path);
+    for (unsigned i = 0; i < instance.length; i++)
+        printf(" %02x", instance.bytes[i]);
+    printf("  [rax %llx rcx %llx rflags %llx fcw %x fsw %x ftw %x mxcsr %x]\n%s",
+           (unsigned long long)s->gpr[0], (unsigned long long)s->gpr[1],
+           (unsigned long long)s->rflags, s->fx.fcw, s->fx.fsw, s->fx.ftw, s->fx.mxcsr, why);
+}
+
+/* ---- which rows ---- */
+
+/* clang-format off */
+static const struct native_feature features[] = {
+    {F_SSE3, 1, 0, 2, 0}, {F_PCLMUL, 1, 0, 2, 1}, {F_SSSE3, 1, 0, 2, 9}, {F_FMA, 1, 0, 2, 12},
+    {F_CX16, 1, 0, 2, 13}, {F_SSE41, 1, 0, 2, 19}, {F_SSE42, 1, 0, 2, 20}, {F_MOVBE, 1, 0, 2, 22},
+    {F_POPCNT, 1, 0, 2, 23}, {F_AES, 1, 0, 2, 25}, {F_AVX, 1, 0, 2, 28}, {F_F16C, 1, 0, 2, 29},
+    {F_BMI1, 7, 0, 1, 3}, {F_AVX2, 7, 0, 1, 5}, {F_BMI2, 7, 0, 1, 8}, {F_ADX, 7, 0, 1, 19},
+    {F_SHA, 7, 0, 1, 29}, {F_GFNI, 7, 0, 2, 8}, {F_VAES, 7, 0, 2, 9}, {F_VPCLMUL, 7, 0, 2, 10},
+    {F_LZCNT, 0x80000001, 0, 2, 5}, {F_CLFLUSHOPT, 7, 0, 1, 23}, {F_CLWB, 7, 0, 1, 24},
+    {F_CLZERO, 0x80000008, 0, 1, 0},
+};
+
+struct exception_row {
+    const char *name, *reason;
+};
+
+/* Rows that cannot be compared in this way. */
+static const struct exception_row skipped[] = {
+    {"fnstenv", "stores instruction pointers, which no two CPUs keep alike"},
+    {"fnsave", "as fnstenv"}, {"fldenv", "as fnstenv"}, {"frstor", "as fnstenv"},
+    {"fxsave", "as fnstenv"}, {"fxsave64", "as fnstenv"}, {"fxrstor", "as fnstenv"}, {"fxrstor64", "as fnstenv"},
+    {"xsave", "as fnstenv"}, {"xsave64", "as fnstenv"}, {"xsavec", "as fnstenv"}, {"xsavec64", "as fnstenv"}, {"xsaveopt", "as fnstenv"}, {"xsaveopt64", "as fnstenv"},
+    {"xsaves", "privileged"}, {"xsaves64", "privileged"}, {"xrstor", "as fnstenv"}, {"xrstor64", "as fnstenv"}, {"xrstors", "privileged"}, {"xrstors64", "privileged"},
+    {"syscall", "goes to the host's kernel"}, {"sysenter", "goes to the host's kernel"},
+    {"int", "goes to the host's kernel"}, {"int3", "goes to the host's kernel"},
+    {"int1", "goes to the host's kernel"}, {"icebp", "goes to the host's kernel"},
+    {"iret", "a mode change"},
+    {"popf", "TF and AC would disturb the test"}, {"pushf", "ID and IOPL are the host's"},
+    {"rdtsc", "time"}, {"rdtscp", "time"}, {"rdpru", "time"},
+    {"rdrand", "random"}, {"rdseed", "random"}, {"cpuid", "the host's"}, {"xgetbv", "the host's"},
+    {"rdpid", "the host's"}, {"rdpkru", "the host's"}, {"wrpkru", "the host's"},
+    {"rdfsbase", "the host's"}, {"rdgsbase", "the host's"},
+    {"wrfsbase", "the host's thread pointer"}, {"wrgsbase", "the host's"},
+    {"lar", "the host's descriptors"}, {"lsl", "the host's descriptors"},
+    {"verr", "the host's descriptors"}, {"verw", "the host's descriptors"},
+    {"sgdt", "the host's"}, {"sidt", "the host's"}, {"sldt", "the host's"}, {"str", "the host's"},
+    {"smsw", "the host's"}, {"monitor", "a sleep"}, {"mwait", "a sleep"}, {"umwait", "a sleep"},
+    {"les", "the host's descriptors"},
+    {"lds", "the host's descriptors"},
+    {"lss", "the host's descriptors"}, {"lfs", "the host's descriptors"},
+    {"lgs", "the host's descriptors"}, {"hlt", "privileged"}, {"vmcall", "virtualization"},
+    {"vmmcall", "virtualization"}, {"ud0", "always #UD"}, {"ud1", "always #UD"},
+    {"ud2", "always #UD"}, {"clflush", "no effect"}, {"xabort", "no RTM here"},
+};
+/* clang-format on */
+
+static bool host_has(const struct row *row)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(features); i++) {
+        if (features[i].feature == (u32)row->def.feature)
+            return native_cpuid_bit(&features[i]);
+    }
+    return true;
+}
+
+static bool testable(const struct row *row, bool wide)
+{
+    if (!(row->accept & (wide ? ACCEPT_64 : ACCEPT_LEGACY)) ||
+        (row->def.attr & (CPL0 | IO | BRANCH)))
+        return false;
+    if (!wide && !(row->accept & ACCEPT_W0) &&
+        (!(row->flags & ROW_VEX) || (row->flags & ROW_W_SIZE)))
+        return false; /* needs REX.W */
+    if (row->map == MAP_0F && (row->opcode & 0xf6) == 0xa0)
+        return false; /* PUSH and POP of FS and GS: the host's selectors */
+    if (row->map == MAP_ONE && (row->opcode & 0xe6) == 0x06 && (row->opcode & 7) >= 6)
+        return false; /* of ES, CS, SS, DS */
+    for (unsigned i = 0; i < row->count; i++) {
+        const u8 kind = row->operand[i].kind;
+
+        if (kind == OPERAND_SEG || kind == OPERAND_CR || kind == OPERAND_DR)
+            return false;
+    }
+    for (size_t i = 0; i < ARRAY_SIZE(skipped); i++) {
+        if (strcmp(skipped[i].name, row->def.name) == 0)
+            return false;
+    }
+    return true;
+}
+
+/* ---- set-up ---- */
+
+static void map_page(u64 va, u64 gpa)
+{
+    static u64 next_table = TABLES + 0x1000;
+    u64 table = TABLES;
+
+    for (unsigned level = 4; level > 1; level--) {
+        const u64 at = table + 8 * (va >> (12 + 9 * (level - 1)) & 511);
+        u64 entry;
+
+        memory_read(memory, (hpa_t){at}, &entry, 8);
+        if ((entry & 1) == 0) {
+            entry = next_table | 7;
+            next_table += 0x1000;
+            memory_write(memory, (hpa_t){at}, &entry, 8);
+        }
+        table = entry & ~(u64)0xfff;
+    }
+    gpa |= 7;
+    memory_write(memory, (hpa_t){table + 8 * (va >> 12 & 511)}, &gpa, 8);
+}
+
+/* User mode with everything switched on, in 64-bit or 32-bit code. */
+static void enter_user_mode(bool wide)
+{
+    struct cpu_state *s = &v->state;
+    const u32 attr = ATTR_P | ATTR_S | ATTR_DPL | ATTR_WRITABLE | ATTR_ACCESSED | ATTR_G;
+
+    s->cr0 = 0x80050033; /* PG AM WP NE ET MP PE */
+    s->cr4 = 0x40620; /* OSXSAVE OSXMMEXCPT OSFXSR PAE */
+    s->cr3 = TABLES;
+    s->efer = 0xd01;
+    s->xcr0 = 7;
+    for (enum seg seg = SEG_ES; seg <= SEG_GS; seg++)
+        s->seg[seg] = (struct segment){.selector = 0x2b, .limit = ~(u32)0, .attr = attr | ATTR_DB};
+    s->seg[SEG_CS] = (struct segment){.selector = wide ? NATIVE_CS64 : NATIVE_CS32,
+                                      .limit = ~(u32)0,
+                                      .attr = attr | ATTR_CODE | (wide ? ATTR_L : ATTR_DB)};
+    mode_update(v);
+}
+
+static void setup(void)
+{
+    const struct cpu_wires wires = {0};
+    struct error error;
+
+    memory = memory_create(40);
+    ck_assert(memory_add_ram(memory, "ram", (hpa_t){0}, RAM, &error));
+    code = code_cache_create(memory, 1 << 20);
+    v = vcpu_create(memory, code, &wires);
+    v->now = &now;
+    v->next_deadline = &next_deadline;
+    v->slice_end = ~(u64)0;
+    memset(v->features, 0xff, sizeof(v->features));
+    vcpu_reset(v, false);
+    for (u64 at = 0; at < NATIVE_DATA_SIZE; at += PAGE_SIZE)
+        map_page(NATIVE_DATA + at, DATA_GPA + at);
+    map_page(NATIVE_CODE, DATA_GPA + NATIVE_DATA_SIZE);
+    data = (u8 *)(uintptr_t)memory_peek(memory, (hpa_t){DATA_GPA}, NATIVE_DATA_SIZE);
+}
+
+static void teardown(void)
+{
+    vcpu_destroy(v);
+    code_cache_destroy(code);
+    memory_destroy(memory);
+}
+
+/* NATIVE_INSTANCES in the environment: that many for each row, for a long hunt. */
+static unsigned test_row(const struct row *row, bool wide)
+{
+    const char *wanted = getenv("NATIVE_INSTANCES");
+    const unsigned instances = wanted == NULL ? INSTANCES : (unsigned)atoi(wanted);
+    unsigned failures = 0;
+
+    random_state = 0x9e3779b97f4a7c15 ^ (u64)row->opcode << 32 ^ (u64)row->map << 48 ^
+                   (u64)row->accept << 16 ^ row->modrm_value;
+    for (unsigned n = 0; n < instances; n++) {
+        make_instance(v, row, wide);
+        run_host();
+        for (int generic = 0; generic < 2; generic++) {
+            run_ours(generic != 0);
+            if (compare())
+                continue;
+            if (failures++ < REPORTS)
+                report(generic ? "generic" : "stamped");
+        }
+    }
+    return failures;
+}
+
+/* NATIVE_ONLY in the environment: just rows of this name. */
+static void test_rows(bool wide)
+{
+    const struct isa *isa = isa_get();
+    const char *only = getenv("NATIVE_ONLY");
+    unsigned tested = 0, bad = 0;
+
+    enter_user_mode(wide);
+    for (u32 i = 0; i < isa_row_count(isa); i++) {
+        const struct row *row = isa_row(isa, i);
+
+        if (!testable(row, wide) || (only != NULL && strcmp(only, row->def.name) != 0))
+            continue;
+        if (!host_has(row)) {
+            printf("skipped, not on this host: %s %s\n", row->def.name, row->def.encoding);
+            continue;
+        }
+        tested++;
+        bad += test_row(row, wide) != 0;
+    }
+    printf("%u rows compared in %s-bit code, %u differ\n", tested, wide ? "64" : "32", bad);
+    ck_assert_uint_eq(bad, 0);
+}
+
+START_TEST(rows_do_in_64_bit_code_what_the_host_does)
+{
+    if (!native_init())
+        printf("skipped: this host has no AVX\n");
+    else
+        test_rows(true);
+}
+END_TEST
+
+START_TEST(rows_do_in_32_bit_code_what_the_host_does)
+{
+    if (!native_init()) {
+        printf("skipped: this host has no AVX\n");
+        return;
+    }
+    memset(&native_context, 0, sizeof(native_context));
+    native_context.fx.mxcsr = 0x1f80;
+    native_context.gpr[REG_RSP] = NATIVE_DATA + 0x1000;
+    native_run((const u8[]){0x90}, 1, false);
+    if (native_context.vector >= 0)
+        printf("skipped: this host has no 32-bit code segment\n");
+    else
+        test_rows(false);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("native");
+    TCase *cases = tcase_create("native");
+    SRunner *runner;
+    int failed;
+
+    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_set_timeout(cases, 280);
+    tcase_add_test(cases, rows_do_in_64_bit_code_what_the_host_does);
+    tcase_add_test(cases, rows_do_in_32_bit_code_what_the_host_does);
+    suite_add_tcase(suite, cases);
+    runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
