@@ -80,6 +80,7 @@ const struct feature_def feature_table[] = {
     {F_FSRM, "fsrm", NULL, 7, 0, CPUID_EDX, 4},
     {F_SPEC_CTRL, "spec-ctrl", NULL, 7, 0, CPUID_EDX, 26},
     {F_STIBP, "stibp", NULL, 7, 0, CPUID_EDX, 27, .needs = F_SPEC_CTRL},
+    {F_BHI_CTRL, "bhi-ctrl", NULL, 7, 2, CPUID_EDX, 4, .needs = F_SPEC_CTRL},
     {F_ARCH_CAPABILITIES, "arch-capabilities", NULL, 7, 0, CPUID_EDX, 29},
     {F_XSAVEOPT, "xsaveopt", NULL, 0xd, 1, CPUID_EAX, 0, .needs = F_XSAVE},
     {F_XSAVEC, "xsavec", NULL, 0xd, 1, CPUID_EAX, 1, .needs = F_XSAVE},
@@ -121,7 +122,7 @@ static const u8 set_common[] = {
     F_MONITOR, F_ALWAYS};
 static const u8 set_intel[] = {
     F_PCID, F_INVPCID, F_TSC_DEADLINE, F_TSC_ADJUST, F_ARCH_CAPABILITIES, F_SPEC_CTRL, F_STIBP,
-    F_ALWAYS};
+    F_BHI_CTRL, F_ALWAYS};
 static const u8 set_amd[] = {
     F_MMXEXT, F_FXSR_OPT, F_CR8_LEGACY, F_CLZERO, F_XSAVEERPTR, F_RDPRU, F_AUTOIBRS, F_ALWAYS};
 static const u8 set_v2[] = {F_SSE3, F_SSSE3, F_SSE41, F_SSE42, F_POPCNT, F_ALWAYS};
@@ -154,7 +155,7 @@ const struct cpu_model cpu_models[] = {
     {"amd-v3", "AMD, x86-64-v3", AMD, AMD_SIGNATURE, 0x10, 0x80000021, 40, AMD_UCODE,
      {set_v1, set_common, set_amd, set_v3}},
     {"i686", "Pentium III", INTEL, 0x68a, 2, 0, 36, (u64)1 << 32, {set_i686}},
-    {"qemu64", "as QEMU's: x86-64 with little else", AMD, AMD_SIGNATURE, 0xd, 0x8000000a, 40,
+    {"qemu64", "as QEMU's: x86-64 with little else", AMD, AMD_SIGNATURE, 0xd, 0x80000021, 40,
      AMD_UCODE, {set_v1, set_qemu64}},
     {"base", "nothing but an FPU, to add features to", INTEL, 0x68a, 1, 0x80000008, 36, 0,
      {set_base}},

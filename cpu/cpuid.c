@@ -131,8 +131,9 @@ static struct cpuid_result leaf_7(const struct vcpu *v, u32 subleaf)
     struct cpuid_result r;
 
     if (subleaf != 0)
-        return (struct cpuid_result){0};
+        return feature_bits(v, 7, subleaf);
     r = feature_bits(v, 7, 0);
+    r.eax = has_feature(v, F_BHI_CTRL) ? 2 : 0;
     if (has_feature(v, F_PKU) && (v->state.cr4 & CR4_PKE) != 0)
         r.ecx |= 1 << 4; /* OSPKE */
     r.ebx |= 1 << 13 | 1 << 6; /* x87 CS and DS are zeroed; FDP only on exceptions */
@@ -250,6 +251,7 @@ static struct cpuid_result leaf_80000008(const struct vcpu *v)
 
     r.eax = v->phys_bits | (has_feature(v, F_LA57) ? 57u : has_feature(v, F_LM) ? 48u : 32u) << 8;
     if (v->amd) {
+        r.ebx |= 1u << 26; /* SSB_NO */
         r.ecx = core_bits(v) << 12 | (v->cpus - 1);
         r.edx = has_feature(v, F_RDPRU) ? 1 << 16 : 0;
     }

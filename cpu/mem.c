@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Guest memory by linear address: the generic way (see mem.h). Page crossing, devices, watched frames,
- * faults, alignment checking and data breakpoints are all here. SDM Vol 3A 4.7, 5.3, 6.15 (#AC).
+ * Guest memory by linear address: the generic way (see mem.h). Page crossing, devices, watched
+ * frames, faults, alignment checking and data breakpoints are all here. SDM Vol 3A 4.7, 5.3, 6.15
+ * (#AC).
  */
 #include "cpu/mem.h"
 
@@ -52,9 +53,21 @@ static bool raise_refill(struct vcpu *v, enum refill refill, u32 flags)
     return raise_error(v, (flags & ACCESS_STACK) != 0 ? VEC_SS : VEC_GP, 0);
 }
 
+/* May somebody see this store to a watched frame: is it a table, or are these bytes decoded code?
+ */
+static bool store_shows(const struct vcpu *v, const struct target *t, u32 size)
+{
+    const struct frame *frame =
+        memory_frame(v->mmu->memory, memory_frame_of(v->mmu->memory, t->host));
+    const u32 offset = (u32)(t->hpa.v & PAGE_OFFSET_MASK);
+
+    return (frame->flags & FRAME_TABLE) != 0 ||
+           (frame->code_mask & (u32)BITS((offset + size - 1) >> 7, offset >> 7)) != 0;
+}
+
 /*
- * Where an access within one page goes. false: an event is raised; among them EVENT_REDO for whatever
- * must not be done in the middle of a block.
+ * Where an access within one page goes. false: an event is raised; among them EVENT_REDO for what a
+ * string instruction must not do in the middle of its iterations (v->current is NULL then).
  */
 static bool locate(struct vcpu *v, u64 la, u32 size, u32 access, struct target *t)
 {
@@ -72,20 +85,11 @@ static bool locate(struct vcpu *v, u64 la, u32 size, u32 access, struct target *
     refill = mmu_refill(v->mmu, la, access & ~(u32)ACCESS_STACK, t);
     if (refill != REFILL_OK)
         return raise_refill(v, refill, access);
-    if (v->alone)
+    if (v->alone || v->current != NULL)
         return true;
-    if (t->kind == SLOT_MMIO)
+    if (t->kind == SLOT_MMIO ||
+        (write && t->kind == SLOT_RAM && t->watched && store_shows(v, t, size)))
         return raise_redo(v);
-    if (write && t->kind == SLOT_RAM && t->watched) {
-        const struct frame *frame =
-            memory_frame(v->mmu->memory, memory_frame_of(v->mmu->memory, t->host));
-        const u32 first = (u32)(la & PAGE_OFFSET_MASK) >> 7;
-        const u32 last = ((u32)(la & PAGE_OFFSET_MASK) + size - 1) >> 7;
-        const u32 mask = (u32)BITS(last, first);
-
-        if ((frame->flags & FRAME_TABLE) != 0 || (frame->code_mask & mask) != 0)
-            return raise_redo(v);
-    }
     return true;
 }
 
@@ -116,12 +120,23 @@ static void read_part(struct vcpu *v, const struct target *t, u8 *to, u32 size)
     }
 }
 
+/* After it, the rest of the block may be stale, or no longer be what RIP is translated to. */
+static void watched_store(struct vcpu *v, const struct target *t, const u8 *from, u32 size)
+{
+    const u64 la = (v->state.reg[REG_RIP] + v->segbase[SEG_CS]) & v->la_mask;
+
+    memory_store(v->mmu->memory, t->host, from, size);
+    if (v->block == NULL || v->block == v->scratch || v->block->stale ||
+        la - v->tlb[tlb_index(la)].xtag > PAGE_OFFSET_MASK)
+        v->attention = true;
+}
+
 static void write_part(struct vcpu *v, const struct target *t, u8 *from, u32 size)
 {
     switch (t->kind) {
     case SLOT_RAM:
         if (t->watched)
-            memory_store(v->mmu->memory, t->host, from, size);
+            watched_store(v, t, from, size);
         else
             memcpy(t->host, from, size);
         break;

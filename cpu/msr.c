@@ -336,7 +336,7 @@ const struct msr_def msr_table[] = {
     {0x34, 1, "MSR_SMI_COUNT", F_ALWAYS, MSR_INTEL, MSR_NO_STATE, 0, 0, 0, CONSTANT, "SDM Vol 4 table 2-20"},
     {0x3a, 1, "IA32_FEATURE_CONTROL", F_VMX, MSR_INTEL, STATE(feature_control), BIT(0) | BIT(2), ~(BIT(0) | BIT(2)), 0, read_plain, write_feature_control, "SDM Vol 3C 24.7"},
     {0x3b, 1, "IA32_TSC_ADJUST", F_TSC_ADJUST, MSR_ANY, STATE(tsc_adjust), ALL, 0, 0, read_plain, write_tsc_adjust, "SDM Vol 3B 18.17.3"},
-    {0x48, 1, "IA32_SPEC_CTRL", F_SPEC_CTRL, MSR_ANY, STATE(spec_ctrl), BITS(1, 0), BITS(63, 2), 0, PLAIN, "SDM Vol 4 table 2-2"},
+    {0x48, 1, "IA32_SPEC_CTRL", F_SPEC_CTRL, MSR_ANY, STATE(spec_ctrl), BITS(1, 0) | BIT(10), ~(BITS(1, 0) | BIT(10)), 0, PLAIN, "SDM Vol 4 table 2-2"},
     {0x49, 1, "IA32_PRED_CMD", F_SPEC_CTRL, MSR_ANY, MSR_NO_STATE, 0, BITS(63, 1), 0, read_none, write_plain, "SDM Vol 4 table 2-2"},
     {0x79, 1, "IA32_BIOS_UPDT_TRIG", F_ALWAYS, MSR_INTEL, MSR_NO_STATE, 0, 0, 0, read_none, write_plain, "SDM Vol 3A 10.11.6"},
     {0x8b, 1, "IA32_BIOS_SIGN_ID", F_ALWAYS, MSR_ANY, STATE(ucode_rev), 0, 0, 0, PLAIN, "SDM Vol 3A 10.11.7"},

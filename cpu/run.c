@@ -4,8 +4,8 @@
  * between instructions. Handlers never see any of it (cpu/engine.h).
  *
  * At the top of the loop the state is exact. A chain then runs until an instruction leaves it: its
- * budget is used up, it ends in something that must be looked at, it faults, or it must be done again
- * alone (EVENT_REDO).
+ * budget is used up, it ends in something that must be looked at, it faults, or it must be done
+ * again alone (EVENT_REDO).
  */
 #include "cpu/block.h"
 #include "cpu/engine.h"
@@ -38,12 +38,15 @@ const struct insn *leave_boundary(struct vcpu *v)
     return NULL;
 }
 
+/* Instructions of the running block behind `in`; none when it runs alone. */
+static i64 records_behind(const struct vcpu *v, const struct insn *in)
+{
+    return v->block != NULL ? v->block->count - 1 - (in - v->block->insns) : 0;
+}
+
 const struct insn *leave_event(struct vcpu *v, const struct insn *in)
 {
-    if (v->block != NULL)
-        v->left += v->block->count - (in - v->block->insns);
-    else
-        v->left++;
+    v->left += records_behind(v, in) + 1;
     v->state.reg[REG_RIP] = (v->state.reg[REG_RIP] + in->pos) & v->la_mask;
     return NULL;
 }
@@ -51,20 +54,41 @@ const struct insn *leave_event(struct vcpu *v, const struct insn *in)
 static NOINLINE bool generic_exec(struct vcpu *v, const struct insn *in)
 {
     struct operands x;
+    bool done;
 
     v->counters.generic++;
     v->insn_rip = insn_rip(v, in) & v->la_mask;
     v->next_rip = insn_next_rip(v, in) & v->la_mask;
-    return operands_load(v, in, &x) && in->def->exec(v, in, &x) && operands_store(v, in, &x);
+    v->current = (in->def->attr & STRING) != 0 ? NULL : in;
+    done = operands_load(v, in, &x) && in->def->exec(v, in, &x) && operands_store(v, in, &x);
+    v->current = NULL;
+    return done;
 }
 
-/* The last instruction of a block: RIP is committed, and only near branches chain on. */
+static bool must_run_alone(const struct vcpu *v)
+{
+    return v->stepping || v->state.shadow != 0 || (v->state.rflags & (FLAG_TF | FLAG_RF)) != 0;
+}
+
+/* The last instruction of a block. Most chain on; what the run loop must see leaves. */
 static const struct insn *generic_end(struct vcpu *v, const struct insn *in)
 {
     v->state.reg[REG_RIP] = v->next_rip;
-    if (v->block == NULL || (in->def->attr & ~(u32)BRANCH & (ENDS_BLOCK | IO | SERIALISING)) != 0)
+    if (v->block == NULL || v->attention)
+        return leave_boundary(v);
+    if ((in->def->attr & ~(u32)BRANCH & (ENDS_BLOCK | IO | SERIALISING)) != 0 &&
+        (v->stop || must_run_alone(v) || v->state.activity != ACTIVITY_ACTIVE ||
+         *v->next_deadline < v->until || event_pending(v)))
         return leave_boundary(v);
     return enter_at_rip(v);
+}
+
+/* It touched a device or changed code or tables: what follows must be looked at afresh. */
+static COLD const struct insn *leave_attention(struct vcpu *v, const struct insn *in)
+{
+    v->left += records_behind(v, in);
+    v->state.reg[REG_RIP] = v->next_rip;
+    return leave_boundary(v);
 }
 
 const struct insn *run_generic(struct vcpu *v, const struct insn *in)
@@ -73,6 +97,8 @@ const struct insn *run_generic(struct vcpu *v, const struct insn *in)
         return leave_event(v, in);
     if (insn_ends_block(in))
         return generic_end(v, in);
+    if (unlikely(v->attention))
+        return leave_attention(v, in);
     NEXT(v, in);
 }
 
@@ -180,7 +206,8 @@ static struct block *build_straddling(struct vcpu *v, u64 la)
     return block;
 }
 
-/* Decode a block from memory at host, which is where la lies. NULL: the first instruction straddles. */
+/* Decode a block from memory at host, which is where la lies. NULL: the first instruction
+ * straddles. */
 static struct block *build(struct vcpu *v, u64 la, const u8 *host)
 {
     struct block *block = block_reserve(v->code);
@@ -268,8 +295,9 @@ static void chain(struct vcpu *v, const struct insn *in)
 
 void vcpu_commit_time(struct vcpu *v)
 {
-    /* The running instruction has been taken from `left`, and is not yet over. */
-    const u64 done = (u64)(v->budget - v->left - 1);
+    /* The running instruction and what follows it in its block have been taken from `left`. */
+    const i64 behind = v->current != NULL ? records_behind(v, v->current) : 0;
+    const u64 done = (u64)(v->budget - v->left - 1 - behind);
 
     *v->now = v->time_base + done;
     v->state.count = v->count_base + done;
@@ -284,8 +312,8 @@ static void commit_all(struct vcpu *v)
 }
 
 /*
- * The first `count` instructions of the block at RIP, from a copy that leaves behind them. Alone: one,
- * with v->block NULL, so that nothing chains on and slow things are done at once.
+ * The first `count` instructions of the block at RIP, from a copy that leaves behind them. Alone:
+ * one, with v->block NULL, so that nothing chains on and slow things are done at once.
  */
 static void run_prefix(struct vcpu *v, u16 count, bool alone)
 {
@@ -333,12 +361,6 @@ static void run_alone(struct vcpu *v)
     event_after_step(v, (rflags & FLAG_TF) != 0);
 }
 
-static bool must_run_alone(const struct vcpu *v)
-{
-    return v->stepping || v->state.shadow != 0 ||
-           (v->state.rflags & (FLAG_TF | FLAG_RF)) != 0;
-}
-
 static void run_chain(struct vcpu *v)
 {
     v->event.kind = EVENT_NONE;
@@ -348,8 +370,7 @@ static void run_chain(struct vcpu *v)
         const i64 before = v->left;
 
         chain(v, enter_at_rip(v));
-        if (v->event.kind == EVENT_NONE && v->left == before && v->left > 0 &&
-            v->left < BLOCK_MAX)
+        if (v->event.kind == EVENT_NONE && v->left == before && v->left > 0 && v->left < BLOCK_MAX)
             run_prefix(v, (u16)v->left, false); /* the block was longer than the budget */
     }
     if (v->event.kind == EVENT_REDO) {
@@ -382,6 +403,7 @@ static enum run_exit run_until(struct vcpu *v, u64 last)
             until = *v->now + (last - v->state.count);
         v->budget = (i64)(until - *v->now < (u64)1 << 40 ? until - *v->now : (u64)1 << 40);
         v->left = v->budget;
+        v->until = until;
         v->time_base = *v->now;
         v->count_base = v->state.count;
         run_chain(v);

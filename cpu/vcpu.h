@@ -3,10 +3,10 @@
  * struct vcpu: one logical processor. The architectural state (struct cpu_state) comes first; what
  * follows is caches, wiring and what the run loop needs, and can be rebuilt from the state.
  *
- * While a chain of blocks runs (cpu/engine.h), two parts of the state are stale: reg[REG_RIP] is the
- * RIP at which the current block was entered, and the arithmetic flags are in `lazy`. Both are exact
- * again whenever the run loop, an ENDS_BLOCK exec or a device sees them, except that flags are always
- * read and written through cpu/flags.h.
+ * While a chain of blocks runs (cpu/engine.h), two parts of the state are stale: reg[REG_RIP] is
+ * the RIP at which the current block was entered, and the arithmetic flags are in `lazy`. Both are
+ * exact again whenever the run loop, an ENDS_BLOCK exec or a device sees them, except that flags
+ * are always read and written through cpu/flags.h.
  */
 #ifndef CPU_VCPU_H
 #define CPU_VCPU_H
@@ -22,17 +22,32 @@
 
 /* Exception vectors, SDM Vol 3A 6.15. */
 enum vector {
-    VEC_DE = 0, VEC_DB = 1, VEC_NMI = 2, VEC_BP = 3, VEC_OF = 4, VEC_BR = 5, VEC_UD = 6, VEC_NM = 7,
-    VEC_DF = 8, VEC_TS = 10, VEC_NP = 11, VEC_SS = 12, VEC_GP = 13, VEC_PF = 14, VEC_MF = 16,
-    VEC_AC = 17, VEC_MC = 18, VEC_XM = 19,
+    VEC_DE = 0,
+    VEC_DB = 1,
+    VEC_NMI = 2,
+    VEC_BP = 3,
+    VEC_OF = 4,
+    VEC_BR = 5,
+    VEC_UD = 6,
+    VEC_NM = 7,
+    VEC_DF = 8,
+    VEC_TS = 10,
+    VEC_NP = 11,
+    VEC_SS = 12,
+    VEC_GP = 13,
+    VEC_PF = 14,
+    VEC_MF = 16,
+    VEC_AC = 17,
+    VEC_MC = 18,
+    VEC_XM = 19,
 };
 
 enum event_kind {
     EVENT_NONE,
     EVENT_EXCEPTION, /* vector, error_code if has_error, cr2 for #PF, dr6 for #DB */
-    /* Not an event for the guest: the instruction met a device, a watched page or some other slow
-     * thing in the middle of a block. It has changed nothing; the run loop does it again, alone, with
-     * exact time (v->alone is true then and slow things are simply done). */
+    /* Not an event for the guest: the instruction met something that it can do only alone (a string
+     * instruction a device in the middle of its iterations, for instance). It has changed nothing;
+     * the run loop does it again, alone. */
     EVENT_REDO,
 };
 
@@ -49,29 +64,32 @@ struct event {
 /* Flags in the making; see cpu/flags.h. */
 struct lazy_flags {
     u64 result; /* ZF: == 0; SF: bit 63 (xor cc bit 0); PF: parity of the low byte (xor cc 15:8) */
-    u64 cc;     /* bit 63 CF; bit 62 carry into the sign bit (OF = CF xor it); bit 3 AF */
+    u64 cc; /* bit 63 CF; bit 62 carry into the sign bit (OF = CF xor it); bit 3 AF */
 };
 
 /* The decode-relevant mode: part of a block's key. mode.c computes it. */
 enum mode_bit {
-    MODE_CODE32 = 1 << 0,  /* CS.D */
-    MODE_CODE64 = 1 << 1,  /* 64-bit mode */
+    MODE_CODE32 = 1 << 0, /* CS.D */
+    MODE_CODE64 = 1 << 1, /* 64-bit mode */
     MODE_STACK32 = 1 << 2, /* SS.B (stack is 64-bit in 64-bit mode) */
-    MODE_PROT = 1 << 3,    /* protected, not virtual-8086 */
+    MODE_PROT = 1 << 3, /* protected, not virtual-8086 */
     MODE_V86 = 1 << 4,
     MODE_FLAT_CS = 1 << 5, /* CS base 0, no limit: RIP is the linear address */
-    /* Segment is "open": no limit or rights check can fail (base may be anything). In 64-bit mode all
-     * are open (and ES CS SS DS have base 0). */
-    MODE_OPEN_ES = 1 << 6, MODE_OPEN_SS = 1 << 7, MODE_OPEN_DS = 1 << 8, MODE_OPEN_FS = 1 << 9,
+    /* Segment is "open": no limit or rights check can fail (base may be anything). In 64-bit mode
+     * all are open (and ES CS SS DS have base 0). */
+    MODE_OPEN_ES = 1 << 6,
+    MODE_OPEN_SS = 1 << 7,
+    MODE_OPEN_DS = 1 << 8,
+    MODE_OPEN_FS = 1 << 9,
     MODE_OPEN_GS = 1 << 10,
     MODE_FLAT_DATA = 1 << 11, /* ES, SS and DS open with base 0 */
-    MODE_NO_X87 = 1 << 12,    /* CR0.EM or TS: X87 rows raise #NM */
-    MODE_NO_MMX = 1 << 13,    /* MMX rows raise #UD or #NM */
+    MODE_NO_X87 = 1 << 12, /* CR0.EM or TS: X87 rows raise #NM */
+    MODE_NO_MMX = 1 << 13, /* MMX rows raise #UD or #NM */
     MODE_NO_SSE = 1 << 14,
     MODE_NO_AVX = 1 << 15,
     MODE_CPL0 = 1 << 16,
-    MODE_ALIGN = 1 << 17,     /* #AC may happen (CR0.AM, EFLAGS.AC, CPL 3) or a data breakpoint is armed:
-                                 no stamped memory handlers */
+    MODE_ALIGN = 1 << 17, /* #AC may happen (CR0.AM, EFLAGS.AC, CPL 3) or a data breakpoint is
+                             armed: no stamped memory handlers */
 };
 
 /* What the CPU needs of the board. All called at instruction boundaries with exact time. */
@@ -79,16 +97,16 @@ struct cpu_wires {
     void *ctx;
     u32 (*port_read)(void *ctx, u16 port, u32 size);
     void (*port_write)(void *ctx, u16 port, u32 size, u32 value);
-    u8 (*int_ack)(void *ctx);             /* interrupt acknowledge cycle: the vector */
-    u64 (*tpr_read)(void *ctx);           /* CR8 */
+    u8 (*int_ack)(void *ctx); /* interrupt acknowledge cycle: the vector */
+    u64 (*tpr_read)(void *ctx); /* CR8 */
     void (*tpr_write)(void *ctx, u64 value);
     /* IA32_APIC_BASE, IA32_TSC_DEADLINE, x2APIC MSRs 800h..8FFh; false: #GP(0) */
     bool (*apic_msr_read)(void *ctx, u32 index, u64 *value);
     bool (*apic_msr_write)(void *ctx, u32 index, u64 value);
     void (*tsc_changed)(void *ctx, u64 offset); /* TSC offset, for the deadline timer */
-    void (*ferr)(void *ctx, bool level);  /* FERR#: IRQ13 */
-    void (*shutdown)(void *ctx);          /* triple fault: the CPU is now in ACTIVITY_SHUTDOWN */
-    u32 (*apic_id)(void *ctx);            /* initial APIC ID, for CPUID */
+    void (*ferr)(void *ctx, bool level); /* FERR#: IRQ13 */
+    void (*shutdown)(void *ctx); /* triple fault: the CPU is now in ACTIVITY_SHUTDOWN */
+    u32 (*apic_id)(void *ctx); /* initial APIC ID, for CPUID */
 };
 
 struct block;
@@ -99,24 +117,26 @@ struct vcpu {
     struct cpu_state state;
 
     /* --- hot part of the cache side --- */
-    i64 left;             /* instructions that may still retire before the run loop must look */
+    i64 left; /* instructions that may still retire before the run loop must look */
     struct lazy_flags lazy;
-    struct mmu *mmu;      /* mmu->bank is the soft TLB in use */
+    struct mmu *mmu; /* mmu->bank is the soft TLB in use */
     struct tlb_entry *tlb; /* == mmu->bank, refreshed by vcpu_tlb_refresh() after MMU calls */
-    struct block *block;  /* being executed; NULL when a record runs alone */
-    u32 mode;             /* enum mode_bit, see mode.c */
+    const struct insn
+        *current; /* what the generic path executes; NULL: a string instruction or none */
+    struct block *block; /* being executed; NULL when a record runs alone */
+    u32 mode; /* enum mode_bit, see mode.c */
     u8 cpl;
-    bool alone;           /* one instruction at a time: slow things are done, not put off */
-    bool attention;       /* something may have become pending: look before the next block */
-    bool watching;        /* DR7 arms data or I/O breakpoints: no stamped memory handlers (MODE_ALIGN) */
-    bool stepping;        /* DR7 arms code breakpoints, or RFLAGS.TF: every instruction alone */
-    bool stop;            /* leave vcpu_run() at the next boundary (machine request) */
-    u64 next_rip;         /* during an exec of the generic path: RIP after this instruction; branches
-                             replace it */
-    u64 insn_rip;         /* RIP of the instruction that the generic path executes */
-    u64 la_mask;          /* linear addresses: all ones in 64-bit mode, else 32 bits */
-    u64 segbase[8];       /* copy of seg[i].base, 0 for ES CS SS DS in 64-bit mode */
-    struct event event;   /* why the last handler returned false */
+    bool alone; /* one instruction at a time: slow things are done, not put off */
+    bool attention; /* something may have become pending: look before the next block */
+    bool watching; /* DR7 arms data or I/O breakpoints: no stamped memory handlers (MODE_ALIGN) */
+    bool stepping; /* DR7 arms code breakpoints, or RFLAGS.TF: every instruction alone */
+    bool stop; /* leave vcpu_run() at the next boundary (machine request) */
+    u64 next_rip; /* during an exec of the generic path: RIP after this instruction; branches
+                     replace it */
+    u64 insn_rip; /* RIP of the instruction that the generic path executes */
+    u64 la_mask; /* linear addresses: all ones in 64-bit mode, else 32 bits */
+    u64 segbase[8]; /* copy of seg[i].base, 0 for ES CS SS DS in 64-bit mode */
+    struct event event; /* why the last handler returned false */
 
     struct memory *memory;
     struct code_cache *code;
@@ -124,13 +144,13 @@ struct vcpu {
     const struct cpu_model *model;
     u64 features[(FEATURE_COUNT + 63) / 64]; /* after -cpu +f,-f */
     u32 phys_bits;
-    u32 vendor[3];        /* CPUID.0: EBX, EDX, ECX */
-    bool amd;             /* the vendor string is AMD's: its variants of SYSCALL, SYSENTER, ... */
+    u32 vendor[3]; /* CPUID.0: EBX, EDX, ECX */
+    bool amd; /* the vendor string is AMD's: its variants of SYSCALL, SYSENTER, ... */
     struct cpu_wires wires;
 
     /* Of the instruction in execution; see debug.c. */
-    bool no_step;         /* it takes no single-step trap of its own */
-    u32 debug_hits;       /* data and I/O breakpoints it met: bits of DR6 */
+    bool no_step; /* it takes no single-step trap of its own */
+    u32 debug_hits; /* data and I/O breakpoints it met: bits of DR6 */
 
     /* One instruction alone, the first instructions of a block, or one across two pages. */
     struct block *scratch;
@@ -141,9 +161,10 @@ struct vcpu {
     i64 budget;
     u64 *now;
     const u64 *next_deadline;
-    u64 slice_end;        /* this CPU's slice of virtual time ends here */
-    u32 index;            /* CPU number */
-    u32 cpus;             /* in the machine, for CPUID */
+    u64 until; /* what bounds the budget: of slice_end, deadline, max_insns the earliest */
+    u64 slice_end; /* this CPU's slice of virtual time ends here */
+    u32 index; /* CPU number */
+    u32 cpus; /* in the machine, for CPUID */
 
     struct vcpu_counters {
         u64 blocks_decoded, generic, redo, exceptions, interrupts, io;
@@ -178,12 +199,13 @@ void vcpu_destroy(struct vcpu *v);
 void vcpu_set_phys_bits(struct vcpu *v, u32 bits);
 /* Power-on or RESET# (init false), INIT (init true): SDM Vol 3A table 9-1. */
 void vcpu_reset(struct vcpu *v, bool init);
-/* Drop everything outside the state and rebuild it (tests, snapshot load). The run does not change. */
+/* Drop everything outside the state and rebuild it (tests, snapshot load). The run does not change.
+ */
 void vcpu_drop_caches(struct vcpu *v);
 
 /* ---- raising events: each fills v->event and returns false ---- */
-bool raise(struct vcpu *v, enum vector vector);                    /* no error code */
-bool raise_error(struct vcpu *v, enum vector vector, u32 error);   /* with one */
+bool raise(struct vcpu *v, enum vector vector); /* no error code */
+bool raise_error(struct vcpu *v, enum vector vector, u32 error); /* with one */
 bool raise_page_fault(struct vcpu *v, u64 va, u32 error);
 bool raise_redo(struct vcpu *v);
 #define RAISE_UD(v) raise(v, VEC_UD)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Decimal adjustment: DAA, DAS, AAA, AAS, AAM, AAD; and SALC. SDM Vol 2A, by mnemonic; none exists
- * in 64-bit mode. Undefined flags: OF is clear; SF, ZF, PF after AAA and AAS are those of AL; CF and AF after
- * AAM and AAD are clear.
+ * in 64-bit mode. Undefined flags: OF is clear; SF, ZF, PF after AAA and AAS are those of AL; CF
+ * and AF after AAM and AAD are clear.
  */
 #include "cpu/engine.h"
 #include "cpu/isa/isa.h"
