@@ -58,6 +58,9 @@ const struct insn *run_generic(struct vcpu *v, const struct insn *in);
 
 /* After an exec returned false: gives back the count, sets RIP to this instruction, leaves. */
 COLD const struct insn *leave_event(struct vcpu *v, const struct insn *in);
+/* The last instruction of a block is done and v->next_rip says where to go on. Most chain on; what
+ * the run loop must see leaves. */
+const struct insn *block_end(struct vcpu *v, const struct insn *in);
 /* RIP and count are exact (end of a block): leave to the run loop. */
 const struct insn *leave_boundary(struct vcpu *v);
 /* Find or decode the block at RIP and go on there, or leave if it must be looked at. */

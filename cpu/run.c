@@ -70,8 +70,7 @@ static bool must_run_alone(const struct vcpu *v)
     return v->stepping || v->state.shadow != 0 || (v->state.rflags & (FLAG_TF | FLAG_RF)) != 0;
 }
 
-/* The last instruction of a block. Most chain on; what the run loop must see leaves. */
-static const struct insn *generic_end(struct vcpu *v, const struct insn *in)
+const struct insn *block_end(struct vcpu *v, const struct insn *in)
 {
     v->state.reg[REG_RIP] = v->next_rip;
     if (v->block == NULL || v->attention)
@@ -96,7 +95,7 @@ const struct insn *run_generic(struct vcpu *v, const struct insn *in)
     if (unlikely(!generic_exec(v, in)))
         return leave_event(v, in);
     if (insn_ends_block(in))
-        return generic_end(v, in);
+        return block_end(v, in);
     if (unlikely(v->attention))
         return leave_attention(v, in);
     NEXT(v, in);

@@ -53,7 +53,6 @@ static u64 port_in(struct vcpu *v, u16 port, u32 size)
         value &= v->wires.port_read(v->wires.ctx, port, size);
     if (v->watching)
         event_io_access(v, port, size);
-    v->attention = true;
     return value;
 }
 
@@ -65,7 +64,6 @@ static void port_out(struct vcpu *v, u16 port, u32 size, u64 value)
         v->wires.port_write(v->wires.ctx, port, size, (u32)(value & width_mask(size)));
     if (v->watching)
         event_io_access(v, port, size);
-    v->attention = true;
 }
 
 /* Ports are at most 32 bits wide, whatever REX.W says. */
@@ -189,6 +187,56 @@ static bool exec_outs(struct vcpu *v, const struct insn *in, struct operands *x)
     return repeat(v, in, port_width(in), one_outs);
 }
 
+/* Ports by DX where IOPL allows them: without the generic path's operands. */
+static ALWAYS_INLINE bool port_is_open(const struct vcpu *v)
+{
+    const unsigned iopl = (unsigned)(v->state.rflags & FLAG_IOPL) >> 12;
+
+    return protected_mode(v) && v->cpl <= iopl && !v->watching;
+}
+
+STAMP_FN(run_in_dx)
+{
+    const u32 size = port_width(in);
+
+    if (!port_is_open(v))
+        GENERIC(v, in);
+    reg_write(v, REG_RAX, size, port_in(v, (u16)v->state.reg[REG_RDX], size));
+    v->next_rip = insn_next_rip(v, in) & v->la_mask;
+    return block_end(v, in);
+}
+
+STAMP_FN(run_out_dx)
+{
+    if (!port_is_open(v))
+        GENERIC(v, in);
+    port_out(v, (u16)v->state.reg[REG_RDX], port_width(in), v->state.reg[REG_RAX]);
+    v->next_rip = insn_next_rip(v, in) & v->la_mask;
+    return block_end(v, in);
+}
+
+STAMP_FN(run_out_dx_byte)
+{
+    if (!port_is_open(v))
+        GENERIC(v, in);
+    port_out(v, (u16)v->state.reg[REG_RDX], 1, v->state.reg[REG_RAX]);
+    v->next_rip = insn_next_rip(v, in) & v->la_mask;
+    return block_end(v, in);
+}
+
+static insn_run stamp_in_dx(const struct insn *in, u32 mode)
+{
+    (void)in;
+    (void)mode;
+    return run_in_dx;
+}
+
+static insn_run stamp_out_dx(const struct insn *in, u32 mode)
+{
+    (void)mode;
+    return in->def->exec == exec_out_dx ? run_out_dx : run_out_dx_byte;
+}
+
 /* clang-format off */
 #define PORT (ENDS_BLOCK | IO)
 #define PORTS (ENDS_BLOCK | IO | STRING | BRANCH)
@@ -196,12 +244,12 @@ static bool exec_outs(struct vcpu *v, const struct insn *in, struct operands *x)
 const struct insn_def isa_io[] = {
     {"in", "e4", "=AL,Ib", exec_in_imm, PORT},
     {"in", "e5", "=rAX,Ib", exec_in_imm, PORT},
-    {"in", "ec", "=AL,DX", exec_in_dx, PORT},
-    {"in", "ed", "=rAX,DX", exec_in_dx, PORT},
+    {"in", "ec", "=AL,DX", exec_in_dx, PORT, .stamp = stamp_in_dx},
+    {"in", "ed", "=rAX,DX", exec_in_dx, PORT, .stamp = stamp_in_dx},
     {"out", "e6", "Ib,AL", exec_out_imm, PORT},
     {"out", "e7", "Ib,rAX", exec_out_imm, PORT},
-    {"out", "ee", "DX,AL", exec_out_dx_byte, PORT},
-    {"out", "ef", "DX,rAX", exec_out_dx, PORT},
+    {"out", "ee", "DX,AL", exec_out_dx_byte, PORT, .stamp = stamp_out_dx},
+    {"out", "ef", "DX,rAX", exec_out_dx, PORT, .stamp = stamp_out_dx},
     {"ins", "6c", "Yb", exec_ins, PORTS},
     {"ins", "6d", "Yz", exec_ins, PORTS},
     {"outs", "6e", "Xb", exec_outs, PORTS},
