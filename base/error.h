@@ -9,7 +9,8 @@ struct error {
     char text[512];
 };
 
-/* Fill the message (cut at 511 bytes) and return false, so that callers can `return error_set(…)`. */
+/* Fill the message (cut at 511 bytes) and return false, so that callers can `return error_set(…)`.
+ */
 PRINTF_LIKE(2, 3) bool error_set(struct error *error, const char *format, ...);
 
 #endif

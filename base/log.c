@@ -6,8 +6,12 @@
 #include <string.h>
 
 static const char *const names[LOG_CATEGORIES] = {
-    [LOG_UNIMPLEMENTED] = "unimp", [LOG_GUEST_ERROR] = "guest_errors", [LOG_INT] = "int",
-    [LOG_RESET] = "cpu_reset",     [LOG_MMU] = "mmu",                  [LOG_DEVICE] = "device",
+    [LOG_UNIMPLEMENTED] = "unimp",
+    [LOG_GUEST_ERROR] = "guest_errors",
+    [LOG_INT] = "int",
+    [LOG_RESET] = "cpu_reset",
+    [LOG_MMU] = "mmu",
+    [LOG_DEVICE] = "device",
     [LOG_EXEC] = "in_asm",
 };
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Log lines by category, to stderr or a file; all categories are off by default (-d turns them on). */
+/* Log lines by category, to stderr or a file; all categories are off by default (-d turns them on).
+ */
 #ifndef BASE_LOG_H
 #define BASE_LOG_H
 
@@ -7,12 +8,12 @@
 
 enum log_category {
     LOG_UNIMPLEMENTED, /* something the architecture has and nestbox refuses */
-    LOG_GUEST_ERROR,   /* the guest did what no sane guest does: wild MMIO, bad device registers */
-    LOG_INT,           /* exceptions and interrupts */
-    LOG_RESET,         /* CPU resets, triple faults */
-    LOG_MMU,           /* walks, revocations */
-    LOG_DEVICE,        /* device register accesses */
-    LOG_EXEC,          /* every instruction */
+    LOG_GUEST_ERROR, /* the guest did what no sane guest does: wild MMIO, bad device registers */
+    LOG_INT, /* exceptions and interrupts */
+    LOG_RESET, /* CPU resets, triple faults */
+    LOG_MMU, /* walks, revocations */
+    LOG_DEVICE, /* device register accesses */
+    LOG_EXEC, /* every instruction */
     LOG_CATEGORIES,
 };
 
@@ -33,6 +34,7 @@ PRINTF_LIKE(2, 3) void log_write(enum log_category category, const char *format,
     } while (0)
 
 /* One line per place that is not built; the caller then refuses as the architecture does. */
-#define UNIMPLEMENTED(what) LOG(LOG_UNIMPLEMENTED, "not built: %s (%s:%d)", what, __FILE__, __LINE__)
+#define UNIMPLEMENTED(what)                                                                        \
+    LOG(LOG_UNIMPLEMENTED, "not built: %s (%s:%d)", what, __FILE__, __LINE__)
 
 #endif

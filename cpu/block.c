@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The code cache: blocks decoded from guest memory, found by host address and mode, thrown away when
- * their bytes change. One arena; when it is full everything goes. Nothing here is visible to a guest.
+ * The code cache: blocks decoded from guest memory, found by host address and mode, thrown away
+ * when their bytes change. One arena; when it is full everything goes. Nothing here is visible to a
+ * guest.
  */
 #include "cpu/block.h"
 
@@ -72,8 +73,8 @@ struct code_cache *code_cache_create(struct memory *memory, u64 arena_bytes)
     code->arena = map_zero(arena_bytes);
     code->hash = map_zero(CODE_HASH_SIZE * sizeof(*code->hash));
     code->frame_count = memory_frame_count(memory);
-    code->frame_blocks = map_zero(align_up(code->frame_count * sizeof(*code->frame_blocks) + 1,
-                                           PAGE_SIZE));
+    code->frame_blocks =
+        map_zero(align_up(code->frame_count * sizeof(*code->frame_blocks) + 1, PAGE_SIZE));
     memory_set_code_hook(memory, code_written, code);
     return code;
 }

@@ -150,7 +150,7 @@ bool event_boundary(struct vcpu *v)
         take_sipi(v);
     } else if (debug_ready(s)) {
         wake(v);
-        (void)raise(v, VEC_DB);
+        (void)raise_fault(v, VEC_DB);
         event_deliver_exception(v);
     } else if (nmi_ready(s)) {
         wake(v);

@@ -97,6 +97,17 @@ static struct cpuid_result leaf_1(const struct vcpu *v)
     return r;
 }
 
+/* Cache descriptors: "see leaf 4", or where there is none those of a Pentium III. Software that
+ * finds the former asks leaf 4 until it ends. */
+static struct cpuid_result leaf_2(const struct vcpu *v)
+{
+    if (v->amd)
+        return (struct cpuid_result){0};
+    if (max_basic_leaf(v) >= 4)
+        return (struct cpuid_result){.eax = 0x00feff01};
+    return (struct cpuid_result){.eax = 0x03020101, .edx = 0x0c040882};
+}
+
 /* Deterministic cache parameters: what a small recent core has. */
 static struct cpuid_result leaf_4(const struct vcpu *v, u32 subleaf)
 {
@@ -205,14 +216,11 @@ static struct cpuid_result leaf_0(const struct vcpu *v)
 
 static struct cpuid_result basic_leaf(const struct vcpu *v, u32 leaf, u32 subleaf)
 {
-    const bool intel = !v->amd;
-
     switch (leaf) {
     case 0: return leaf_0(v);
     case 1: return leaf_1(v);
-    case 2: /* leaf 4 describes the caches */
-        return intel ? (struct cpuid_result){.eax = 0x00feff01} : (struct cpuid_result){0};
-    case 4: return intel ? leaf_4(v, subleaf) : (struct cpuid_result){0};
+    case 2: return leaf_2(v);
+    case 4: return v->amd ? (struct cpuid_result){0} : leaf_4(v, subleaf);
     case 5: return leaf_5(v);
     case 6: return feature_bits(v, 6, 0);
     case 7: return leaf_7(v, subleaf);

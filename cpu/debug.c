@@ -51,7 +51,7 @@ bool event_code_breakpoint(struct vcpu *v)
     }
     if (hits == 0)
         return false;
-    (void)raise(v, VEC_DB);
+    (void)raise_fault(v, VEC_DB);
     v->event.dr6 = hits;
     return true;
 }
@@ -107,7 +107,7 @@ static bool resolve(struct vcpu *v, u32 *index)
     if (*index == 4 || *index == 5)
         *index += 2;
     if ((v->state.dr[7] & DR7_GD) != 0) {
-        (void)raise(v, VEC_DB);
+        (void)raise_fault(v, VEC_DB);
         v->event.dr6 = DR6_BD;
         return false;
     }

@@ -39,7 +39,7 @@ static const struct insn *run_undefined(struct vcpu *v, const struct insn *in)
 
 static const struct insn *run_not_available(struct vcpu *v, const struct insn *in)
 {
-    (void)raise(v, VEC_NM);
+    (void)raise_fault(v, VEC_NM);
     return leave_event(v, in);
 }
 

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The interpreter: predecoded blocks run by tail-called handlers. This header is what handlers need:
- * how one ends, how branches chain blocks, and the register accessors.
+ * The interpreter: predecoded blocks run by tail-called handlers. This header is what handlers
+ * need: how one ends, how branches chain blocks, and the register accessors.
  *
- * Count and RIP are committed per block: on entry `left` drops by the block's length; a handler that
- * stops in the middle gives back what did not retire (leave_event). Everything slow in the middle of
- * a block is EVENT_REDO: undone by definition, since nothing changed, and executed again alone.
+ * Count and RIP are committed per block: on entry `left` drops by the block's length; a handler
+ * that stops in the middle gives back what did not retire (leave_event). Everything slow in the
+ * middle of a block is EVENT_REDO: undone by definition, since nothing changed, and executed again
+ * alone.
  */
 #ifndef CPU_ENGINE_H
 #define CPU_ENGINE_H
@@ -22,12 +23,12 @@ enum { BLOCK_MAX = 48 /* records */ };
  * block when its last instruction does not branch.
  */
 struct block {
-    const u8 *host;     /* where the code lies; with mode, the key */
+    const u8 *host; /* where the code lies; with mode, the key */
     u32 mode;
-    u16 count;          /* instructions */
-    u16 length;         /* bytes */
+    u16 count; /* instructions */
+    u16 length; /* bytes */
     struct block *link[2]; /* [0] behind the block, [1] at the branch target; same page only */
-    struct block *chain;   /* hash chain */
+    struct block *chain; /* hash chain */
     struct block *page_next; /* other blocks of the same frame */
     u64 frame;
     bool stale; /* its bytes changed: the first record leaves to look again */
@@ -37,9 +38,9 @@ struct block {
 /* ---- how handlers end ---- */
 
 /*
- * With optimisation on, handlers tail-call their successor; gcc and clang both make sibling calls of
- * these. Without, and under sanitizers (which need their stack), they return the next record to the
- * loop in run.c. Out-of-line helpers (enter_at_rip, stamp_miss) always do the latter.
+ * With optimisation on, handlers tail-call their successor; gcc and clang both make sibling calls
+ * of these. Without, and under sanitizers (which need their stack), they return the next record to
+ * the loop in run.c. Out-of-line helpers (enter_at_rip, stamp_miss) always do the latter.
  */
 #if !defined(__OPTIMIZE__) || defined(__SANITIZE_ADDRESS__) || defined(NESTBOX_LOOP_DISPATCH)
 #define DISPATCH(v, in) return (in)
@@ -68,7 +69,8 @@ NOINLINE const struct insn *enter_at_rip(struct vcpu *v);
 /* As enter_at_rip, and remember the result in v->block->link[which] if it lies in the same page. */
 NOINLINE const struct insn *enter_and_link(struct vcpu *v, u32 which);
 
-/* Commit to block b, at whose entry RIP is: its first record, or NULL if the budget does not reach. */
+/* Commit to block b, at whose entry RIP is: its first record, or NULL if the budget does not reach.
+ */
 static ALWAYS_INLINE const struct insn *block_enter(struct vcpu *v, struct block *b)
 {
     const i64 left = v->left - b->count;
@@ -109,7 +111,8 @@ static ALWAYS_INLINE u32 code_hash(const u8 *host, u32 mode)
     return (u32)(key >> (64 - CODE_HASH_BITS));
 }
 
-/* Go on at RIP, the quick way: flat CS, the page is in the soft TLB, the block is first in its slot. */
+/* Go on at RIP, the quick way: flat CS, the page is in the soft TLB, the block is first in its
+ * slot. */
 #define ENTER_AT_RIP(v)                                                                            \
     do {                                                                                           \
         const u64 rip_ = (v)->state.reg[REG_RIP];                                                  \
@@ -167,14 +170,14 @@ static ALWAYS_INLINE u64 insn_offset(const struct vcpu *v, const struct insn *in
 
 enum run_exit {
     RUN_SLICE, /* slice_end or next_deadline reached */
-    RUN_HALT,  /* not active: waits for an event */
-    RUN_STOP,  /* v->stop */
+    RUN_HALT, /* not active: waits for an event */
+    RUN_STOP, /* v->stop */
 };
 
 /*
- * Run until virtual time (*v->now) reaches slice_end or the clock's next deadline, the CPU halts, or
- * v->stop is set. max_insns bounds the instructions of this call. On return everything in the state
- * is exact, *v->now included.
+ * Run until virtual time (*v->now) reaches slice_end or the clock's next deadline, the CPU halts,
+ * or v->stop is set. max_insns bounds the instructions of this call. On return everything in the
+ * state is exact, *v->now included.
  */
 enum run_exit vcpu_run(struct vcpu *v, u64 max_insns);
 
@@ -192,16 +195,16 @@ struct isa; /* decode tables made from the rows at start: cpu/encoding.c */
 
 enum decode {
     DECODE_OK,
-    DECODE_UD,        /* no such instruction here: a record whose handler raises #UD (or #NM, #GP) is
-                         still filled in, so callers may treat it as OK */
+    DECODE_UD, /* no such instruction here: a record whose handler raises #UD (or #NM, #GP) is
+                  still filled in, so callers may treat it as OK */
     DECODE_TRUNCATED, /* needs more bytes than were given: available < 15 only */
-    DECODE_TOO_LONG,  /* over 15 bytes: #GP(0); record filled in likewise */
+    DECODE_TOO_LONG, /* over 15 bytes: #GP(0); record filled in likewise */
 };
 
 /*
- * Decode the instruction at bytes[0..available-1] for v's present mode into *in (pos is left 0; run is
- * the stamped or generic handler, already chosen for v->mode). bytes may be fewer than 15 at a page
- * end.
+ * Decode the instruction at bytes[0..available-1] for v's present mode into *in (pos is left 0; run
+ * is the stamped or generic handler, already chosen for v->mode). bytes may be fewer than 15 at a
+ * page end.
  */
 enum decode decode(struct vcpu *v, const u8 *bytes, u32 available, struct insn *in);
 

@@ -5,19 +5,27 @@
 
 #include "cpu/vcpu.h"
 
-enum event_source { SOURCE_EXCEPTION, SOURCE_EXTERNAL, SOURCE_NMI, SOURCE_SOFT_INT, SOURCE_INT1, SOURCE_INT3_INTO };
+enum event_source {
+    SOURCE_EXCEPTION,
+    SOURCE_EXTERNAL,
+    SOURCE_NMI,
+    SOURCE_SOFT_INT,
+    SOURCE_INT1,
+    SOURCE_INT3_INTO
+};
 
 /*
- * Deliver the exception in v->event (kind EVENT_EXCEPTION), which the instruction at RIP raised: state
- * is exact and RIP is that of the faulting instruction (traps: of the next). Contributory and page
- * faults during delivery become #DF, and a fault during that shuts the CPU down (ACTIVITY_SHUTDOWN and
- * wires.shutdown). Never fails. SDM Vol 3A 6.12-6.15, 6.14 (64-bit), 20.1 (real mode).
+ * Deliver the exception in v->event (kind EVENT_EXCEPTION), which the instruction at RIP raised:
+ * state is exact and RIP is that of the faulting instruction (traps: of the next). Contributory and
+ * page faults during delivery become #DF, and a fault during that shuts the CPU down
+ * (ACTIVITY_SHUTDOWN and wires.shutdown). Never fails. SDM Vol 3A 6.12-6.15, 6.14 (64-bit), 20.1
+ * (real mode).
  */
 void event_deliver_exception(struct vcpu *v);
 
 /*
- * INT n, INT3, INTO, INT1: deliver from inside an exec. next_rip is pushed. false: v->event holds the
- * fault (not yet delivered), nothing has changed.
+ * INT n, INT3, INTO, INT1: deliver from inside an exec. next_rip is pushed. false: v->event holds
+ * the fault (not yet delivered), nothing has changed.
  */
 MUST_CHECK bool event_software(struct vcpu *v, u8 vector, enum event_source source);
 
@@ -38,12 +46,12 @@ void event_signal_init(struct vcpu *v);
 void event_signal_sipi(struct vcpu *v, u8 vector);
 
 /* After an instruction that ran alone with TF set at its start, or that hit a data/I/O breakpoint:
- * turns them into pending_debug. Instruction breakpoints: true if one matches at RIP (fault-type #DB is
- * then in v->event) and RF is clear. */
+ * turns them into pending_debug. Instruction breakpoints: true if one matches at RIP (fault-type
+ * #DB is then in v->event) and RF is clear. */
 void event_after_step(struct vcpu *v, bool tf_at_start);
 bool event_code_breakpoint(struct vcpu *v);
-/* Data breakpoints armed in DR7 (any length/type): memory accesses of explicit operands are checked by
- * cpu/mem.c against this when v->watching is set. */
+/* Data breakpoints armed in DR7 (any length/type): memory accesses of explicit operands are checked
+ * by cpu/mem.c against this when v->watching is set. */
 void event_data_access(struct vcpu *v, u64 la, u32 size, bool write);
 void event_io_access(struct vcpu *v, u16 port, u32 size);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The arithmetic flags, lazily: writers leave a result and a carry vector (struct lazy_flags), readers
- * compute the one flag they need. Only these accessors touch v->lazy. SDM Vol 1 3.4.3.1.
+ * The arithmetic flags, lazily: writers leave a result and a carry vector (struct lazy_flags),
+ * readers compute the one flag they need. Only these accessors touch v->lazy. SDM Vol 1 3.4.3.1.
  */
 #ifndef CPU_FLAGS_H
 #define CPU_FLAGS_H
@@ -89,8 +89,8 @@ static ALWAYS_INLINE void flags_result_cf_of(struct vcpu *v, u64 r, unsigned w, 
 /* CF and OF as given, the other four kept: rotates, ADCX, ADOX. */
 static ALWAYS_INLINE void flags_set_cf_of(struct vcpu *v, bool cf, bool of)
 {
-    v->lazy.cc = (v->lazy.cc & ~(LAZY_CF | LAZY_CARRY_IN)) | ((u64)cf << 63) |
-                 ((u64)(cf ^ of) << 62);
+    v->lazy.cc =
+        (v->lazy.cc & ~(LAZY_CF | LAZY_CARRY_IN)) | ((u64)cf << 63) | ((u64)(cf ^ of) << 62);
 }
 
 /* CF as given, the other five kept: BT, CLC, STC, CMC. */
@@ -137,7 +137,8 @@ static ALWAYS_INLINE void flags_commit(struct vcpu *v)
     v->state.rflags = rflags_get(v);
 }
 
-/* Set all of RFLAGS as given (no checks); follow with mode_update_privilege() if AC or VM changed. */
+/* Set all of RFLAGS as given (no checks); follow with mode_update_privilege() if AC or VM changed.
+ */
 static ALWAYS_INLINE void rflags_set(struct vcpu *v, u64 rflags)
 {
     v->state.rflags = (rflags & ~(u64)0) | FLAG_1;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Segment:offset to linear address with the checks of SDM Vol 3A 5.3 (limit) and 5.5, 5.6 (type). */
+/* Segment:offset to linear address with the checks of SDM Vol 3A 5.3 (limit) and 5.5, 5.6 (type).
+ */
 #include "cpu/mem.h"
 
 static bool refuse(struct vcpu *v, enum seg seg)
@@ -18,7 +19,8 @@ static bool inside_limit(const struct segment *s, u64 offset, u32 size)
     return last <= s->limit;
 }
 
-/* Does the type allow the access? In real mode the type does not count; virtual-8086 has data types. */
+/* Does the type allow the access? In real mode the type does not count; virtual-8086 has data
+ * types. */
 static bool type_allows(const struct vcpu *v, const struct segment *s, u32 access)
 {
     if ((v->state.cr0 & 1) == 0)

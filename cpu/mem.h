@@ -2,10 +2,10 @@
 /*
  * Guest memory as the CPU sees it, by linear address.
  *
- * Two ways. Stamped handlers ask for a host pointer: mem_read_ptr() and mem_write_ptr() give one where
- * the access is plain RAM inside one page and may be done right now; NULL means "take the generic path",
- * never an event. The generic path uses mem_load() and friends, which do everything: page crossing,
- * devices, watched pages, faults.
+ * Two ways. Stamped handlers ask for a host pointer: mem_read_ptr() and mem_write_ptr() give one
+ * where the access is plain RAM inside one page and may be done right now; NULL means "take the
+ * generic path", never an event. The generic path uses mem_load() and friends, which do everything:
+ * page crossing, devices, watched pages, faults.
  *
  * In the middle of a block (v->alone false) mem_load()/mem_store() do not touch devices or watched
  * frames: they raise EVENT_REDO, and the run loop executes the instruction again alone.
@@ -38,10 +38,10 @@ static ALWAYS_INLINE void *mem_write_ptr(struct vcpu *v, u64 la, u32 size)
 }
 
 /*
- * Generic accesses. flags: 0, or ACCESS_IMPLICIT (descriptor tables, TSS), ACCESS_STACK (through SS:
- * a non-canonical address is #SS(0) instead of #GP(0)). size 1..8 for values, 1..64 for bytes. Linear
- * addresses wrap at 32 bits outside 64-bit mode. Alignment checking (#AC) is applied to explicit user
- * accesses of 2, 4, 8 bytes when CR0.AM and EFLAGS.AC are set.
+ * Generic accesses. flags: 0, or ACCESS_IMPLICIT (descriptor tables, TSS), ACCESS_STACK (through
+ * SS: a non-canonical address is #SS(0) instead of #GP(0)). size 1..8 for values, 1..64 for bytes.
+ * Linear addresses wrap at 32 bits outside 64-bit mode. Alignment checking (#AC) is applied to
+ * explicit user accesses of 2, 4, 8 bytes when CR0.AM and EFLAGS.AC are set.
  */
 MUST_CHECK bool mem_load(struct vcpu *v, u64 la, u32 size, u32 flags, u64 *value);
 MUST_CHECK bool mem_store(struct vcpu *v, u64 la, u32 size, u32 flags, u64 value);
@@ -55,9 +55,9 @@ MUST_CHECK bool mem_probe_read(struct vcpu *v, u64 la, u32 size, u32 flags);
 
 /*
  * Segmentation: segment:offset to linear, with type, rights and limit checks for an access of size
- * bytes (access: ACCESS_READ and/or ACCESS_WRITE, or ACCESS_FETCH). Raises #GP(0), or #SS(0) for SS.
- * In 64-bit mode only the FS and GS bases apply; canonical checks are made by the access itself.
- * SDM Vol 3A 5.3-5.5.
+ * bytes (access: ACCESS_READ and/or ACCESS_WRITE, or ACCESS_FETCH). Raises #GP(0), or #SS(0) for
+ * SS. In 64-bit mode only the FS and GS bases apply; canonical checks are made by the access
+ * itself. SDM Vol 3A 5.3-5.5.
  */
 MUST_CHECK bool seg_linear(struct vcpu *v, enum seg seg, u64 offset, u32 size, u32 access, u64 *la);
 

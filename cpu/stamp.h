@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Stamped handlers: the frequent operand shapes of a row, each a small function made from the same
- * inline semantics as the row's generic exec. A stamped handler never faults and never meets a device:
- * when its memory operand is not plain RAM that may be used right now, it takes the generic path.
+ * inline semantics as the row's generic exec. A stamped handler never faults and never meets a
+ * device: when its memory operand is not plain RAM that may be used right now, it takes the generic
+ * path.
  *
- * Semantics are `static ALWAYS_INLINE u64 sem_x(struct vcpu *v, u64 a, u64 b, unsigned w)`: a is the
- * first (destination) operand, b the second, w the width in bytes (a constant in stamped handlers).
- * Upper bits of a and b beyond w may be anything only where noted: stamped and generic operands are
- * both zero-extended to 64 bits, immediates are sign-extended and cut to w.
+ * Semantics are `static ALWAYS_INLINE u64 sem_x(struct vcpu *v, u64 a, u64 b, unsigned w)`: a is
+ * the first (destination) operand, b the second, w the width in bytes (a constant in stamped
+ * handlers). Upper bits of a and b beyond w may be anything only where noted: stamped and generic
+ * operands are both zero-extended to 64 bits, immediates are sign-extended and cut to w.
  *
  *   STAMP_E_G(op, sem, wb)   Ev,Gv and Eb,Gb      wb: 1 if the result is written to the destination
  *   STAMP_G_E(op, sem, wb)   Gv,Ev and Gb,Eb
@@ -65,9 +66,9 @@ static inline unsigned stamp_width(const struct insn *in)
 #define STAMP_FN(fn) static const struct insn *fn(struct vcpu *v, const struct insn *in)
 
 /*
- * A soft-TLB miss in a stamped handler: enter the page and start the handler over, or, if that cannot
- * be (device, page crossing, fault, watched page), take the generic path. Out of line and tail-called,
- * so that the hit needs no stack frame.
+ * A soft-TLB miss in a stamped handler: enter the page and start the handler over, or, if that
+ * cannot be (device, page crossing, fault, watched page), take the generic path. Out of line and
+ * tail-called, so that the hit needs no stack frame.
  */
 NOINLINE const struct insn *stamp_miss(struct vcpu *v, const struct insn *in, u64 la, u32 size,
                                        u32 access);
@@ -129,7 +130,10 @@ NOINLINE const struct insn *stamp_miss(struct vcpu *v, const struct insn *in, u6
     }
 #define STAMP_MX_(fn, sem, wb, w, kind, expr) STAMP_MX##wb##_(fn, sem, w, kind, expr)
 
-#define STAMP_TABLE_R(fn) {fn##1, fn##2, fn##4, fn##8}
+#define STAMP_TABLE_R(fn)                                                                          \
+    {                                                                                              \
+        fn##1, fn##2, fn##4, fn##8                                                                 \
+    }
 #define STAMP_TABLE_M(fn)                                                                          \
     {                                                                                              \
         {fn##f1, fn##f2, fn##f4, fn##f8}, {fn##o1, fn##o2, fn##o4, fn##o8},                        \
@@ -184,7 +188,8 @@ NOINLINE const struct insn *stamp_miss(struct vcpu *v, const struct insn *in, u6
         return r_[stamp_width(in)];                                                                \
     }
 
-/* The source register's value inside a memory-destination handler; width_ is the handler's width. */
+/* The source register's value inside a memory-destination handler; width_ is the handler's width.
+ */
 #define STAMP_SRC_REG_ reg_read(v, in->reg, width_)
 
 #define STAMP_E_G(op, sem, wb)                                                                     \
@@ -221,7 +226,6 @@ NOINLINE const struct insn *stamp_miss(struct vcpu *v, const struct insn *in, u6
     STAMP_ALL_RX_(run_##op##_z_i_r, sem, wb, in->rm, in->imm)                                      \
     STAMP_PICK_R_(stamp_##op##_Z_I, run_##op##_z_i_r)
 
-
 /* Shapes whose result does not depend on the destination: reg = sem(a, b). */
 #define STAMP_GR_(fn, w, sw, expr_a, expr_b, sem)                                                  \
     STAMP_FN(fn)                                                                                   \
@@ -243,8 +247,9 @@ NOINLINE const struct insn *stamp_miss(struct vcpu *v, const struct insn *in, u6
     static insn_run name(const struct insn *in, u32 mode)                                          \
     {                                                                                              \
         static const insn_run r_[4] = {NULL, r##2, r##4, r##8};                                    \
-        static const insn_run m_[3][4] = {                                                         \
-            {NULL, m##f2, m##f4, m##f8}, {NULL, m##o2, m##o4, m##o8}, {NULL, NULL, NULL, NULL}};   \
+        static const insn_run m_[3][4] = {{NULL, m##f2, m##f4, m##f8},                             \
+                                          {NULL, m##o2, m##o4, m##o8},                             \
+                                          {NULL, NULL, NULL, NULL}};                               \
         return (in->prefix & PREFIX_MEM) ? m_[ea_kind(in, mode)][stamp_width(in)]                  \
                                          : r_[stamp_width(in)];                                    \
     }
@@ -289,8 +294,8 @@ NOINLINE const struct insn *stamp_miss(struct vcpu *v, const struct insn *in, u6
 
 /*
  * The stack in stamped handlers: w is 8 in 64-bit mode, 4 on an open 32-bit stack; other stacks and
- * operand sizes (0 here) are for the generic path. RSP moved by `by` bytes, and the linear address of
- * an offset in the stack segment.
+ * operand sizes (0 here) are for the generic path. RSP moved by `by` bytes, and the linear address
+ * of an offset in the stack segment.
  */
 #define STACK_MOVED(v, w, by) (((v)->state.reg[REG_RSP] + (u64)(i64)(by)) & width_mask(w))
 #define STACK_LA(v, w, offset) ((w) == 8 ? (offset) : (u32)((offset) + (v)->segbase[SEG_SS]))

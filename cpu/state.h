@@ -11,8 +11,22 @@
 
 /* Indices into reg[]. The order is the encoding order of SDM Vol 2A table 2-1 and appendix B. */
 enum reg {
-    REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-    REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15,
+    REG_RAX,
+    REG_RCX,
+    REG_RDX,
+    REG_RBX,
+    REG_RSP,
+    REG_RBP,
+    REG_RSI,
+    REG_RDI,
+    REG_R8,
+    REG_R9,
+    REG_R10,
+    REG_R11,
+    REG_R12,
+    REG_R13,
+    REG_R14,
+    REG_R15,
     REG_RIP,
     REG_NONE, /* always zero: stands for an absent base or index register */
     REG_COUNT,
@@ -35,8 +49,8 @@ struct segment {
 
 enum {
     ATTR_TYPE = 0xf,
-    ATTR_ACCESSED = 1 << 0,   /* code and data */
-    ATTR_WRITABLE = 1 << 1,   /* data; readable if code */
+    ATTR_ACCESSED = 1 << 0, /* code and data */
+    ATTR_WRITABLE = 1 << 1, /* data; readable if code */
     ATTR_EXPAND_DOWN = 1 << 2, /* data; conforming if code */
     ATTR_CODE = 1 << 3,
     ATTR_S = 1 << 4,
@@ -65,8 +79,8 @@ struct f80 {
 
 struct fpu_state {
     struct f80 st[8]; /* physical registers R0..R7; ST(i) is st[(top + i) & 7] */
-    u16 fcw, fsw;     /* fsw holds TOP in bits 13:11 */
-    u8 ftw;           /* abridged: bit i set means R(i) is not empty (as FXSAVE) */
+    u16 fcw, fsw; /* fsw holds TOP in bits 13:11 */
+    u8 ftw; /* abridged: bit i set means R(i) is not empty (as FXSAVE) */
     u8 reserved;
     u16 fop, fcs, fds;
     u32 reserved2;
@@ -121,28 +135,29 @@ struct cpu_state {
     u64 amd[16]; /* HWCR, SYSCFG, TOP_MEM, ... see msr.c */
 
     /* Event state. */
-    u8 activity;          /* enum activity */
-    u8 shadow;            /* SHADOW_* in force for the next instruction boundary */
-    u8 nmi_blocked;       /* until IRET */
-    u8 nmi_pending;       /* at most 1 held besides the one in service */
+    u8 activity; /* enum activity */
+    u8 shadow; /* SHADOW_* in force for the next instruction boundary */
+    u8 nmi_blocked; /* until IRET */
+    u8 nmi_pending; /* at most 1 held besides the one in service */
     u8 smi_pending;
     u8 init_pending;
     u8 sipi_pending;
     u8 sipi_vector;
     u8 in_smm;
-    u8 intr;              /* level of the INTR input from the interrupt controllers */
-    u8 ferr;              /* FERR# asserted: x87 error reported the PC/AT way */
-    u8 mwait;             /* in ACTIVITY_HLT by MWAIT: 1; 2 if interrupts also wake it with IF clear */
+    u8 intr; /* level of the INTR input from the interrupt controllers */
+    u8 ferr; /* FERR# asserted: x87 error reported the PC/AT way */
+    u8 mwait; /* in ACTIVITY_HLT by MWAIT: 1; 2 if interrupts also wake it with IF clear */
     u8 reserved[4];
-    u64 pending_debug;    /* DR6 bits of a #DB trap to deliver at the next boundary */
-    u64 monitor_address;  /* physical line armed by MONITOR, or 0 */
-    u64 monitor_line;     /* what it held then, hashed: a store that changes it ends MWAIT */
+    u64 pending_debug; /* DR6 bits of a #DB trap to deliver at the next boundary */
+    u64 monitor_address; /* physical line armed by MONITOR, or 0 */
+    u64 monitor_line; /* what it held then, hashed: a store that changes it ends MWAIT */
 
     u64 random[4]; /* RDRAND/RDSEED generator */
     u64 reserved_tail[1]; /* keeps sizeof a multiple of the vector alignment */
 };
 
-_Static_assert(offsetof(struct cpu_state, reserved_tail) + 1 * sizeof(u64) == sizeof(struct cpu_state),
+_Static_assert(offsetof(struct cpu_state, reserved_tail) + 1 * sizeof(u64) ==
+                   sizeof(struct cpu_state),
                "cpu_state has no tail padding: adjust reserved_tail");
 
 #endif

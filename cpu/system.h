@@ -6,16 +6,16 @@
 #include "base/error.h"
 #include "cpu/vcpu.h"
 
-/* MOV to CR0, CR3, CR4, CR8 / XCR0 / EFER with all checks and consequences (PDPTE loads, mode changes).
- * false: #GP(0) in v->event, nothing changed. SDM Vol 3A 2.5, 4.4.1. */
+/* MOV to CR0, CR3, CR4, CR8 / XCR0 / EFER with all checks and consequences (PDPTE loads, mode
+ * changes). false: #GP(0) in v->event, nothing changed. SDM Vol 3A 2.5, 4.4.1. */
 MUST_CHECK bool cr0_write(struct vcpu *v, u64 value);
 MUST_CHECK bool cr3_write(struct vcpu *v, u64 value);
 MUST_CHECK bool cr4_write(struct vcpu *v, u64 value);
 MUST_CHECK bool xcr0_write(struct vcpu *v, u64 value);
 MUST_CHECK bool efer_write(struct vcpu *v, u64 value);
 
-/* MOV to and from DR0..DR7, CPL already checked: #UD for DR4 and DR5 under CR4.DE, #DB under DR7.GD,
- * #GP for reserved upper halves. SDM Vol 3A 18.2. */
+/* MOV to and from DR0..DR7, CPL already checked: #UD for DR4 and DR5 under CR4.DE, #DB under
+ * DR7.GD, #GP for reserved upper halves. SDM Vol 3A 18.2. */
 MUST_CHECK bool dr_read(struct vcpu *v, u32 index, u64 *value);
 MUST_CHECK bool dr_write(struct vcpu *v, u32 index, u64 value);
 
@@ -40,8 +40,9 @@ struct cpuid_result {
 };
 struct cpuid_result cpuid(const struct vcpu *v, u32 leaf, u32 subleaf);
 
-/* A value as -cpu takes it: MODEL[,+f][,-f][,f=on|off][,vendor=ID][,phys-bits=N]. Unknown features give
- * a line through warn() and are ignored, as scripts for QEMU expect; an unknown model is an error. */
+/* A value as -cpu takes it: MODEL[,+f][,-f][,f=on|off][,vendor=ID][,phys-bits=N]. Unknown features
+ * give a line through warn() and are ignored, as scripts for QEMU expect; an unknown model is an
+ * error. */
 struct cpu_config {
     const struct cpu_model *model;
     u64 features[(FEATURE_COUNT + 63) / 64];

@@ -9,7 +9,7 @@
 
 #include <stdlib.h>
 
-bool raise(struct vcpu *v, enum vector vector)
+bool raise_fault(struct vcpu *v, enum vector vector)
 {
     v->event = (struct event){.kind = EVENT_EXCEPTION, .vector = (u8)vector};
     return false;
@@ -17,18 +17,17 @@ bool raise(struct vcpu *v, enum vector vector)
 
 bool raise_error(struct vcpu *v, enum vector vector, u32 error)
 {
-    v->event = (struct event){
-        .kind = EVENT_EXCEPTION, .vector = (u8)vector, .has_error = 1, .error_code = error};
+    v->event = (struct event){.kind = EVENT_EXCEPTION,
+                              .vector = (u8)vector,
+                              .has_error = 1,
+                              .error_code = error};
     return false;
 }
 
 bool raise_page_fault(struct vcpu *v, u64 va, u32 error)
 {
-    v->event = (struct event){.kind = EVENT_EXCEPTION,
-                              .vector = VEC_PF,
-                              .has_error = 1,
-                              .error_code = error,
-                              .cr2 = va};
+    v->event = (struct event){
+        .kind = EVENT_EXCEPTION, .vector = VEC_PF, .has_error = 1, .error_code = error, .cr2 = va};
     return false;
 }
 

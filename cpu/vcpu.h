@@ -204,11 +204,11 @@ void vcpu_reset(struct vcpu *v, bool init);
 void vcpu_drop_caches(struct vcpu *v);
 
 /* ---- raising events: each fills v->event and returns false ---- */
-bool raise(struct vcpu *v, enum vector vector); /* no error code */
+bool raise_fault(struct vcpu *v, enum vector vector); /* no error code */
 bool raise_error(struct vcpu *v, enum vector vector, u32 error); /* with one */
 bool raise_page_fault(struct vcpu *v, u64 va, u32 error);
 bool raise_redo(struct vcpu *v);
-#define RAISE_UD(v) raise(v, VEC_UD)
+#define RAISE_UD(v) raise_fault(v, VEC_UD)
 #define RAISE_GP0(v) raise_error(v, VEC_GP, 0)
 
 /* ---- cpu/mode.c ---- */

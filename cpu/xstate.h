@@ -67,7 +67,8 @@ static inline u32 xstate_area_bytes(u64 components, bool compacted)
 }
 
 struct vcpu;
-/* XINUSE: which components are not in their initial configuration. SDM Vol 1 13.6; cpu/isa/state.c. */
+/* XINUSE: which components are not in their initial configuration. SDM Vol 1 13.6; cpu/isa/state.c.
+ */
 u64 xstate_in_use(const struct vcpu *v);
 
 #endif

@@ -10,6 +10,7 @@
 #include "devices/rtc.h"
 #include "firmware/acpi.h"
 #include "firmware/bios.h"
+#include "firmware/mptable.h"
 #include "machine/board.h"
 #include "machine/cpu_wires.h"
 
@@ -113,9 +114,27 @@ static void set_legacy_interrupts(struct board *board)
         bus_write(board->bus, writes[i].port, 1, writes[i].value);
 }
 
+/* PIRQA..D as the PIIX3 routes them after reset (devices/pci.c). */
+static const u8 pci_irq[4] = {10, 10, 11, 11};
+
+static void install_mptable(struct board *board)
+{
+    const struct cpuid_result leaf1 = cpuid(board->cpu[0].v, 1, 0);
+    struct mptable_config config = {
+        .cpus = board->cpus,
+        .ioapic_base = 0xfec00000,
+        .lapic_base = 0xfee00000,
+        .cpu_signature = leaf1.eax,
+        .cpu_features = leaf1.edx,
+    };
+
+    memcpy(config.pci_irq, pci_irq, sizeof(pci_irq));
+    mptable_install(board->memory, &config);
+}
+
 void board_firmware(struct board *board)
 {
-    const struct acpi_config config = {
+    struct acpi_config config = {
         .cpus = board->cpus,
         .ioapic_base = 0xfec00000,
         .lapic_base = 0xfee00000,
@@ -131,13 +150,14 @@ void board_firmware(struct board *board)
         .sleep_s5 = ACPI_SLP_S5,
         .sci_irq = 9,
         .timer32 = true,
-        .pci_irq = {10, 10, 11, 11},
         .com = {board->uart[0] != NULL, board->uart[1] != NULL, board->uart[2] != NULL,
                 board->uart[3] != NULL},
         .facs = board->facs,
     };
 
+    memcpy(config.pci_irq, pci_irq, sizeof(pci_irq));
     bios_install(board->memory);
+    install_mptable(board);
     board->rsdp = board->config.acpi ? acpi_install(board->memory, &config) : 0;
     fill_cmos(board);
     set_legacy_interrupts(board);

@@ -57,12 +57,30 @@ static struct f80 round_overflow(bool sign, i32 exp, const struct rounded *r, u3
     return to_inf ? ext_inf(sign) : ext_make(sign, F80_EMAX - 1, ~0ull << (shift - 64));
 }
 
+/* 24 or 53 bits, far from the ends of the exponent range. */
+static struct f80 round_short(bool sign, i32 exp, u128 sig, u32 drop, struct fp_env *env)
+{
+    u64 mant = (u64)(sig >> 64);
+    const u64 lost = mant & ((1ull << drop) - 1);
+    const bool sticky = (lost << (65 - drop) | (u64)sig) != 0;
+    const bool up = round_increments(env->rounding, sign, mant >> drop, lost >> (drop - 1), sticky);
+
+    env->flags |= (lost | (u64)sig) != 0 ? FP_PE : 0;
+    env->rounded_up = up;
+    mant = mant - lost + ((u64)up << drop);
+    return mant ? ext_make(sign, exp, mant) : ext_make(sign, exp + 1, F80_INTEGER_BIT);
+}
+
 struct f80 ext_round_slow(bool sign, i32 exp, u128 sig, u8 precision, struct fp_env *env)
 {
     const u32 shift = precision_shift(precision);
-    struct rounded r = round_at(sig, shift, sign, env);
-    const i32 rounded_exp = exp + r.carry;
+    struct rounded r;
+    i32 rounded_exp;
 
+    if ((u32)exp - 1 < F80_EMAX - 2 && shift > 64)
+        return round_short(sign, exp, sig, shift - 64, env);
+    r = round_at(sig, shift, sign, env);
+    rounded_exp = exp + r.carry;
     if (rounded_exp >= F80_EMAX)
         return round_overflow(sign, rounded_exp, &r, shift, env);
     if (rounded_exp < 1) {
@@ -279,22 +297,17 @@ struct f80 fp80_div(struct f80 a, struct f80 b, struct fp_env *env)
     const struct ext_parts pa = ext_unpack(a);
     const struct ext_parts pb = ext_unpack(b);
     i32 exp = pa.exp - pb.exp + F80_BIAS;
-    u128 dividend;
+    bool less;
     u64 quotient, rest, below;
 
     if (unlikely(pa.class != FP_CLASS_FINITE || pb.class != FP_CLASS_FINITE))
         return div_special(a, b, env);
     raise_denormal(&pa, &pb, env);
-    if (pa.sig >= pb.sig) {
-        dividend = (u128)pa.sig << 63;
-    } else {
-        dividend = (u128)pa.sig << 64;
-        exp--;
-    }
+    less = pa.sig < pb.sig;
+    exp -= less;
     /* The 64-bit quotient has bit 63 set; twice the remainder against the divisor gives the half.
      */
-    quotient = (u64)(dividend / pb.sig);
-    rest = (u64)(dividend - (u128)quotient * pb.sig);
+    quotient = divide(less ? pa.sig : pa.sig >> 1, less ? 0 : pa.sig << 63, pb.sig, &rest);
     below = 0;
     if (rest)
         below = rest > pb.sig - rest ? 3ull << 62 : rest == pb.sig - rest ? 1ull << 63 : 1;

@@ -136,10 +136,10 @@ static ALWAYS_INLINE u64 ieee_div(struct ieee_format f, u64 a, u64 b, struct fp_
         sig = (pa.sig >> 1) / divisor;
         sig = sig << 25 | ((pa.sig >> 1) % divisor != 0);
     } else {
-        const u128 dividend = (u128)(pa.sig >> 1) << 63;
+        u64 rest;
 
-        sig = (u64)(dividend / pb.sig);
-        sig = sig << 1 | ((u128)sig * pb.sig != dividend);
+        sig = divide(pa.sig >> 2, pa.sig << 62, pb.sig, &rest);
+        sig = sig << 1 | (rest != 0);
     }
     if (sig >> 63) {
         exp++;

@@ -69,6 +69,32 @@ static ALWAYS_INLINE u64 integer_part(u64 sig, i32 exponent, u32 *rest)
     return sig >> (63 - exponent);
 }
 
+/* high:low / divisor and the remainder; high < divisor, or there is no quotient of 64 bits. */
+static ALWAYS_INLINE u64 divide_portable(u64 high, u64 low, u64 divisor, u64 *rest)
+{
+    const u128 dividend = U128(high, low);
+    const u64 quotient = (u64)(dividend / divisor);
+
+    *rest = low - quotient * divisor;
+    return quotient;
+}
+
+/* The same by the one instruction that C has no operator for. */
+static ALWAYS_INLINE u64 divide(u64 high, u64 low, u64 divisor, u64 *rest)
+{
+#if defined(__x86_64__)
+    u64 quotient;
+
+    __asm__("divq %[divisor]"
+            : "=a"(quotient), "=d"(*rest)
+            : "a"(low), "d"(high), [divisor] "rm"(divisor)
+            : "cc");
+    return quotient;
+#else
+    return divide_portable(high, low, divisor, rest);
+#endif
+}
+
 /* The integer square root of a value with bit 63 or 62 set, *rest = value - root^2. */
 u64 root64(u64 value, u64 *rest);
 /* The same for 128 bits with bit 127 or 126 set. The remainder may need 65 bits. */

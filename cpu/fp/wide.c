@@ -59,7 +59,9 @@ static u64 divide_digit(u128 *rest, u128 divisor)
 {
     const u64 high = (u64)(divisor >> 64);
     const u64 low = (u64)divisor;
-    u64 digit = (u64)(*rest >> 64) >= high ? ~0ull : (u64)(*rest / high);
+    u64 ignored;
+    u64 digit =
+        (u64)(*rest >> 64) >= high ? ~0ull : divide((u64)(*rest >> 64), (u64)*rest, high, &ignored);
     u128 product_low = (u128)digit * low;
     u128 product_high = (u128)digit * high + (u64)(product_low >> 64);
 

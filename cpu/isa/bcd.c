@@ -67,7 +67,7 @@ static bool exec_aam(struct vcpu *v, const struct insn *in, struct operands *x)
 
     (void)in;
     if (base == 0)
-        return raise(v, VEC_DE);
+        return raise_fault(v, VEC_DE);
     x->val[0] = (u64)(al / base) << 8 | al % base;
     decimal_flags(v, x->val[0], false, false);
     return true;

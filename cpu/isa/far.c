@@ -144,7 +144,7 @@ static bool exec_bound(struct vcpu *v, const struct insn *in, struct operands *x
     const i64 index = (i64)sign_extend(x->val[0], in->width);
 
     if (index < (i64)x->vec[1].q[0] || index > (i64)x->vec[1].q[1])
-        return raise(v, VEC_BR);
+        return raise_fault(v, VEC_BR);
     return true;
 }
 

@@ -100,7 +100,7 @@ static bool exec_div_byte(struct vcpu *v, const struct insn *in, struct operands
 
     (void)in;
     if (divisor == 0 || dividend / divisor > 0xff)
-        return raise(v, VEC_DE);
+        return raise_fault(v, VEC_DE);
     x->val[0] = dividend / divisor | (dividend % divisor) << 8;
     return true;
 }
@@ -112,7 +112,7 @@ static bool exec_idiv_byte(struct vcpu *v, const struct insn *in, struct operand
 
     (void)in;
     if (divisor == 0 || dividend / divisor != (i8)(dividend / divisor))
-        return raise(v, VEC_DE);
+        return raise_fault(v, VEC_DE);
     x->val[0] = (u8)(dividend / divisor) | (u64)(u8)(dividend % divisor) << 8;
     return true;
 }
@@ -173,7 +173,7 @@ static ALWAYS_INLINE bool divide_signed(struct vcpu *v, u64 e, unsigned w)
 static bool exec_div(struct vcpu *v, const struct insn *in, struct operands *x)
 {
     if (!divide(v, x->val[2], in->width))
-        return raise(v, VEC_DE);
+        return raise_fault(v, VEC_DE);
     x->val[0] = reg_read(v, REG_RDX, in->width);
     x->val[1] = reg_read(v, REG_RAX, in->width);
     return true;
@@ -182,7 +182,7 @@ static bool exec_div(struct vcpu *v, const struct insn *in, struct operands *x)
 static bool exec_idiv(struct vcpu *v, const struct insn *in, struct operands *x)
 {
     if (!divide_signed(v, x->val[2], in->width))
-        return raise(v, VEC_DE);
+        return raise_fault(v, VEC_DE);
     x->val[0] = reg_read(v, REG_RDX, in->width);
     x->val[1] = reg_read(v, REG_RAX, in->width);
     return true;

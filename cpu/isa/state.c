@@ -168,7 +168,7 @@ static bool fx_allowed(struct vcpu *v)
 {
     if (v->state.cr0 & CR0_EM)
         return RAISE_UD(v);
-    return (v->state.cr0 & CR0_TS) == 0 || raise(v, VEC_NM);
+    return (v->state.cr0 & CR0_TS) == 0 || raise_fault(v, VEC_NM);
 }
 
 /* XMM registers take part: not under AMD's fast mode (APM Vol 2 3.1.7), nor before the OS says it
@@ -274,7 +274,7 @@ static bool xsave_allowed(struct vcpu *v, u32 how)
     if ((v->state.cr4 & CR4_OSXSAVE) == 0)
         return RAISE_UD(v);
     if (v->state.cr0 & CR0_TS)
-        return raise(v, VEC_NM);
+        return raise_fault(v, VEC_NM);
     return (how & XSAVE_SUPERVISOR) == 0 || v->cpl == 0 || RAISE_GP0(v);
 }
 

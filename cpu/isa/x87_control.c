@@ -280,7 +280,7 @@ static bool exec_fwait(struct vcpu *v, const struct insn *in, struct operands *x
     (void)in;
     (void)x;
     if ((v->state.cr0 & (CR0_MP | CR0_TS)) == (CR0_MP | CR0_TS))
-        return raise(v, VEC_NM);
+        return raise_fault(v, VEC_NM);
     return x87_wait(v);
 }
 

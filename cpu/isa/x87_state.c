@@ -23,7 +23,7 @@ static void drive_ferr(struct vcpu *v, bool level)
 bool x87_report_pending(struct vcpu *v)
 {
     if (native_errors(v))
-        return raise(v, VEC_MF);
+        return raise_fault(v, VEC_MF);
     if (v->state.ferr)
         return true; /* the board knows, and IGNNE# lets it go on */
     if (!v->alone)

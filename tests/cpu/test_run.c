@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The run loop: exact counts, exact boundaries, self-modifying code, redo, and caches that do not matter. */
+/* The run loop: exact counts, exact boundaries, self-modifying code, redo, and caches that do not
+ * matter. */
 #include "cpu/engine.h"
 #include "cpu/event.h"
 #include "cpu/system.h"
@@ -106,11 +107,12 @@ static void teardown(void)
     memory_destroy(memory);
 }
 
-/* 32-bit flat protected mode at CODE, stack at the top of RAM, an IDT whose gates point at 0x800. */
+/* 32-bit flat protected mode at CODE, stack at the top of RAM, an IDT whose gates point at 0x800.
+ */
 static void flat32(const u8 *bytes, u32 size)
 {
-    static const u8 gdt[24] = {0, 0, 0, 0, 0, 0, 0,    0,    0xff, 0xff, 0, 0,
-                               0, 0x9b, 0xcf, 0, 0xff, 0xff, 0,    0,    0, 0x93, 0xcf, 0};
+    static const u8 gdt[24] = {0, 0,    0,    0, 0,    0,    0, 0, 0xff, 0xff, 0,    0,
+                               0, 0x9b, 0xcf, 0, 0xff, 0xff, 0, 0, 0,    0x93, 0xcf, 0};
     struct cpu_state *s = &v->state;
 
     ck_assert(memory_load(memory, (hpa_t){CODE}, bytes, size));
@@ -127,11 +129,10 @@ static void flat32(const u8 *bytes, u32 size)
     s->idtr.limit = 255;
     s->cr0 = 0x11;
     for (enum seg seg = SEG_ES; seg <= SEG_GS; seg++)
-        s->seg[seg] = (struct segment){
-            .selector = seg == SEG_CS ? 8 : 16,
-            .limit = 0xffffffff,
-            .attr = ATTR_G | ATTR_DB | ATTR_P | ATTR_S | ATTR_WRITABLE | ATTR_ACCESSED |
-                    (seg == SEG_CS ? ATTR_CODE : 0u)};
+        s->seg[seg] = (struct segment){.selector = seg == SEG_CS ? 8 : 16,
+                                       .limit = 0xffffffff,
+                                       .attr = ATTR_G | ATTR_DB | ATTR_P | ATTR_S | ATTR_WRITABLE |
+                                               ATTR_ACCESSED | (seg == SEG_CS ? ATTR_CODE : 0u)};
     s->reg[REG_RIP] = CODE;
     s->reg[REG_RSP] = RAM;
     mode_update(v);
@@ -239,7 +240,8 @@ END_TEST
 START_TEST(instruction_across_two_pages_runs)
 {
     flat32((const u8 *)"", 0);
-    ck_assert(memory_load(memory, (hpa_t){0x2ffe}, "\xb8\x78\x56\x34\x12\xf4", 6)); /* mov eax,imm */
+    ck_assert(
+        memory_load(memory, (hpa_t){0x2ffe}, "\xb8\x78\x56\x34\x12\xf4", 6)); /* mov eax,imm */
     v->state.reg[REG_RIP] = 0x2ffe;
     ck_assert_int_eq(vcpu_run(v, 10), RUN_HALT);
     ck_assert_uint_eq(v->state.reg[REG_RAX], 0x12345678);
@@ -262,12 +264,13 @@ END_TEST
 START_TEST(dropping_all_caches_anywhere_changes_nothing)
 {
     /* a loop with calls, stores, REP and a patched immediate */
-    static const char program[] = "\xb9\x20\x00\x00\x00"             /* mov ecx,32 */
-                                  "\xbf\x00\x80\x00\x00"             /* L: mov edi,8000 */
-                                  "\x51\xb9\x07\x00\x00\x00\xf3\xab" /* push ecx; mov ecx,7; rep stosd */
-                                  "\x59\x00\x0d\x1c\x10\x00\x00"     /* pop ecx; add [CODE+1c],cl */
-                                  "\x05\x00\x00\x00\x00"             /* add eax,0 (patched) */
-                                  "\xe2\xe5\xf4";                    /* loop L; hlt */
+    static const char program[] =
+        "\xb9\x20\x00\x00\x00" /* mov ecx,32 */
+        "\xbf\x00\x80\x00\x00" /* L: mov edi,8000 */
+        "\x51\xb9\x07\x00\x00\x00\xf3\xab" /* push ecx; mov ecx,7; rep stosd */
+        "\x59\x00\x0d\x1c\x10\x00\x00" /* pop ecx; add [CODE+1c],cl */
+        "\x05\x00\x00\x00\x00" /* add eax,0 (patched) */
+        "\xe2\xe5\xf4"; /* loop L; hlt */
     struct cpu_state plain;
 
     RUN(program);

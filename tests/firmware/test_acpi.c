@@ -4,6 +4,7 @@
 #include "firmware/acpi.h"
 #include "firmware/aml.h"
 #include "firmware/bios.h"
+#include "firmware/mptable.h"
 #include "tests/firmware/loader.h"
 
 #include <stdio.h>
@@ -197,6 +198,29 @@ START_TEST(bios_has_reset_vector_and_interrupt_stubs)
 }
 END_TEST
 
+START_TEST(mp_table_has_each_cpu_and_sums_to_zero)
+{
+    const struct mptable_config mp = {.cpus = 8,
+                                      .ioapic_base = 0xfec00000,
+                                      .lapic_base = 0xfee00000,
+                                      .pci_irq = {10, 10, 11, 11}};
+    u32 cpus = 0, entries = 0;
+    u64 table, at;
+
+    mptable_install(memory, &mp);
+    ck_assert_int_eq(strncmp(peek_text(0xf0040), "_MP_", 4), 0);
+    ck_assert_uint_eq(sum(0xf0040, 16), 0);
+    table = peek(0xf0044, 4);
+    ck_assert_uint_eq(sum(table, peek(table + 4, 2)), 0);
+    for (at = table + 44; at < table + peek(table + 4, 2); entries++) {
+        cpus += peek(at, 1) == 0;
+        at += peek(at, 1) == 0 ? 20 : 8;
+    }
+    ck_assert_uint_eq(cpus, 8);
+    ck_assert_uint_eq(entries, peek(table + 34, 2));
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("firmware/acpi");
@@ -212,6 +236,7 @@ int main(void)
     tcase_add_test(tc, resume_starts_at_the_waking_vector);
     tcase_add_test(tc, memory_map_is_sorted_and_splits_ram_at_four_gib);
     tcase_add_test(tc, bios_has_reset_vector_and_interrupt_stubs);
+    tcase_add_test(tc, mp_table_has_each_cpu_and_sums_to_zero);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
 }

@@ -194,8 +194,8 @@ START_TEST(truncated_bzimage_is_refused)
     struct error error;
 
     put_bzimage();
-    /* With 512 bytes and no HdrS yet it is a boot sector; and syssize counts paragraphs of 16 bytes, so
-     * the last one may be short. */
+    /* With 512 bytes and no HdrS yet it is a boot sector; and syssize counts paragraphs of 16
+     * bytes, so the last one may be short. */
     for (u64 n = 0x206; n <= FILE_SIZE - 16; n++) {
         ck_assert(!load_cut(n, &error));
         ck_assert_ptr_nonnull(strstr(error.text, "image"));

@@ -6,11 +6,6 @@
 #ifndef TESTS_FP_NATIVE_H
 #define TESTS_FP_NATIVE_H
 
-/* signal.h has a raise() of its own. */
-#define raise libc_raise
-#include <signal.h>
-#undef raise
-
 #include "cpu/control.h"
 #include "cpu/encoding.h"
 #include "cpu/engine.h"
@@ -19,6 +14,7 @@
 
 #include <check.h>
 #include <setjmp.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>

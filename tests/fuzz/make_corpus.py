@@ -158,6 +158,68 @@ def loaders():
                 bytes(range(modules)))
 
 
+# ---- devices: operations ----
+
+def devices():
+    rng = random.Random(2)
+
+    def port_write(group, offset, size, value):  # indices as in the target's tables
+        return bytes([0, group, offset, size]) + value.to_bytes(1 << size, "little")
+
+    def window_write(window, form, offset, value):
+        return bytes([4, window, form]) + offset.to_bytes(2, "little") + value.to_bytes(1 << (form & 3), "little")
+
+    def time(units, shift):
+        return bytes([7]) + units.to_bytes(2, "little") + bytes([shift])
+
+    pit = port_write(2, 3, 0, 0x34) + port_write(2, 0, 0, 0x10) + port_write(2, 0, 0, 0) + time(5000, 10)
+    rtc = b"".join(port_write(5, 0, 0, r) + port_write(5, 1, 0, v) for r, v in
+                   ((0x0b, 0x72), (0x0a, 0x23), (1, 0xff), (3, 0xff), (5, 0xff))) + time(6000, 20)
+    uart = b"".join(port_write(13, r, 0, v) for r, v in ((3, 0x83), (0, 1), (1, 0), (3, 3), (2, 0xc7), (4, 0x1b),
+                                                          (1, 15), (0, 65))) + bytes([10, 0]) + bytes(16) + time(9, 12)
+    keyboard = b"".join(port_write(4, r, 0, v) for r, v in ((4, 0x60), (0, 0x47), (4, 0xd4), (0, 0xf4), (0, 0xff),
+                                                             (4, 0xaa), (4, 0xd0), (4, 0xd1), (0, 3)))
+    hpet = b"".join(window_write(1, 2, o, v) for o, v in ((0x10, 1), (0x100, 0x4c), (0x108, 1), (0x108, 100),
+                                                           (0x120, 4), (0x128, 1000))) + time(1000, 8)
+    ioapic = b"".join(window_write(0, 2, 0, r) + window_write(0, 2, 16, v) for r, v in
+                      ((0x10, 0x30), (0x11, 0), (0x14, 0x8031), (0x12, 0x1a032))) + port_write(17, 2, 0, 1)
+    apic = b"".join(window_write(2, 2, o, v) for o, v in ((0xf0, 0x1ff), (0x320, 0x20040), (0x3e0, 0xb), (0x380, 9),
+                                                           (0x310, 1 << 24), (0x300, 0x4500), (0x300, 0x4610),
+                                                           (0x300, 0xc4041))) + time(500, 4) + bytes([9, 0, 0])
+    x2apic = b"".join(bytes([8, 0, i, 0]) + v.to_bytes(8, "little") for i, v in
+                      ((0, 0xfee00d00), (0x8f, 0x1ff), (0xb0, 0x4041), (1, 10 ** 9))) + time(9, 27)
+    pci = b"".join(port_write(20, 0, 2, 0x80000000 | a) + port_write(20, 4, 2, v) for a, v in
+                   ((4, 7), (0x2010, 0xffffffff), (0x2010, 0xfebf0000), (0x2014, 0xc001), (0x2004, 3), (0x3140, 0xb001)))
+    pm = port_write(16, 2, 1, 0x0521) + port_write(16, 4, 1, 0x2001) + port_write(16, 4, 1, 0x2400) + time(300, 25)
+    fw_cfg = port_write(15, 0, 1, 0x19) + bytes([3, 15, 1, 0]) * 8 + port_write(15, 4, 2, 0) + port_write(15, 8, 2, 0x1000)
+    parts = {"pit": pit, "rtc": rtc, "uart": uart, "keyboard": keyboard, "hpet": hpet, "ioapic": ioapic, "apic": apic,
+             "x2apic": x2apic, "pci": pci, "pm": pm, "fw_cfg": fw_cfg}
+    for name, part in parts.items():
+        put("devices", name, part)
+    put("devices", "all", b"".join(parts.values()) + bytes([11, 0]))
+    for number in range(6):
+        put("devices", f"random{number}", rng.randbytes(700))
+
+
+# ---- guest: settings, then operations of the target ----
+
+def guests():
+    rng = random.Random(3)
+    sweep_in = bytes.fromhex("31d2 ec ed 42 75fb f4".replace(" ", ""))
+    sweep_out = bytes.fromhex("baf90c 88d0 ee ef 42 75fa f4".replace(" ", ""))
+    programs = {"in": sweep_in, "out": sweep_out, "stack": bytes.fromhex("60 9c 9d 61 50 58 c8 10 00 02 c9".replace(" ", ""))}
+    for name, code in list(CODE.items()):
+        programs[name] = bytes.fromhex(code.replace(" ", ""))
+    for name, code in programs.items():
+        raw = b"".join(bytes([0x80 | (len(code[i:i + 8]) - 1)]) + code[i:i + 8] for i in range(0, len(code), 8))
+        for mode in range(3):
+            put("guest", f"{name}-{mode}", bytes([mode, mode & 1, mode * 3, 0]) + bytes(range(5, 17)) + raw)
+    for number in range(12):
+        head = bytes([number % 3, number >> 2 & 1, number, 7]) + rng.randbytes(12)
+        templates = b"".join(bytes([rng.randrange(0x80)]) + rng.randbytes(4) for _ in range(40))
+        put("guest", f"random{number:02}", head + templates)
+
+
 # ---- options: words ended by newlines ----
 
 OPTIONS = [
@@ -195,5 +257,7 @@ if __name__ == "__main__":
     decoder()
     walker()
     loaders()
+    devices()
+    guests()
     options()
     cpu_config()

@@ -245,7 +245,8 @@ int main(int argc, char **argv)
     for (u32 i = 0; i < files; i++)
         run(corpus[i].bytes, corpus[i].size);
     run_mutations((u32)mutations);
-    printf("fuzz: %u files and %lu mutations\n", files, mutations);
+    /* Not through stdout, which a target may have silenced. */
+    (void)dprintf(STDOUT_FILENO, "fuzz: %u files and %lu mutations\n", files, mutations);
     for (u32 i = 0; i < files; i++) {
         free(corpus[i].path);
         free(corpus[i].bytes);

@@ -40,6 +40,7 @@ class Configuration:
     options: list = field(default_factory=list)
     fails: list = field(default_factory=list)
     skips: list = field(default_factory=list)
+    environment: list = field(default_factory=list)
     leave: str = ""
 
 
@@ -79,6 +80,11 @@ def read_configurations(path):
 def refine(configuration, word, rest):
     if word == "options":
         configuration.options += rest.split()
+    elif word == "environment":
+        text, _, reason = rest.partition(" -- ")
+        if "=" not in text or not reason:
+            raise ValueError("environment: expected NAME=VALUE -- REASON")
+        configuration.environment.append(text.strip())
     elif word == "leave" and rest:
         configuration.leave = rest
     elif word in ("fails", "skips"):
@@ -101,6 +107,13 @@ def command(nestbox, configuration, image, environment):
     if configuration.append != "-":
         line += ["-append", configuration.append]
     return line + configuration.options
+
+
+def environment_module(configuration):
+    values = {"NR_CPUS": configuration.cpus, "MEMSIZE": configuration.memory, "TEST_DEVICE": 1,
+              "BOOTLOADER": 0}
+    values.update(word.split("=", 1) for word in configuration.environment)
+    return "".join(f"{name}={value}\n" for name, value in values.items())
 
 
 def run(line, seconds):
@@ -157,8 +170,7 @@ def run_configuration(nestbox, configuration, twice):
     if not os.path.exists(image):
         return "skipped", f"{configuration.image}.flat is not in {FOLDERS[configuration.bits]}", None
     with tempfile.NamedTemporaryFile("w", prefix="nestbox-kut-") as environment:
-        environment.write(f"NR_CPUS={configuration.cpus}\nMEMSIZE={configuration.memory}\n"
-                          "TEST_DEVICE=1\nBOOTLOADER=0\n")
+        environment.write(environment_module(configuration))
         environment.flush()
         line = command(nestbox, configuration, image, environment.name)
         if twice > 0:

@@ -8,14 +8,12 @@
 
 #include "base/types.h"
 
-#define raise libc_raise /* cpu/vcpu.h has one of its own */
-#include <signal.h>
-#undef raise
-
 #include <cpuid.h>
+#include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 /* Linear addresses, the same on the host and on ours; everything around them is unmapped. */
 enum { NATIVE_CS32 = 0x23, NATIVE_CS64 = 0x33 }; /* Linux */
@@ -137,12 +135,26 @@ static void native_signal(int number, siginfo_t *info, void *context)
     gregs[GREG_CS] = (gregs[GREG_CS] & ~(greg_t)0xffff) | NATIVE_CS64;
 }
 
-static bool native_map(u64 at, u64 size, int protection)
-{
-    void *p = mmap((void *)(uintptr_t)at, size, protection,
-                   MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+int memfd_create(const char *name, unsigned flags);
 
-    return p == (void *)(uintptr_t)at;
+/* The code page through a second, writable mapping: instructions under test cannot change it. */
+static u8 *native_code;
+
+static bool native_map(void)
+{
+    const int fd = memfd_create("code", 0);
+    void *code, *data;
+
+    if (fd < 0 || ftruncate(fd, 4096) != 0)
+        return false;
+    native_code = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    code = mmap((void *)(uintptr_t)NATIVE_CODE, 4096, PROT_READ | PROT_EXEC,
+                MAP_SHARED | MAP_FIXED_NOREPLACE, fd, 0);
+    data = mmap((void *)(uintptr_t)NATIVE_DATA, NATIVE_DATA_SIZE, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
+    close(fd);
+    return native_code != MAP_FAILED && code == (void *)(uintptr_t)NATIVE_CODE &&
+           data == (void *)(uintptr_t)NATIVE_DATA;
 }
 
 /* Map code and data, catch signals. false: this host cannot run the tests. */
@@ -160,8 +172,7 @@ static bool native_init(void)
     for (size_t i = 0; i < ARRAY_SIZE(signals); i++)
         sigaction(signals[i], &action, NULL);
     if (!mapped)
-        mapped = native_map(NATIVE_CODE, 4096, PROT_READ | PROT_WRITE | PROT_EXEC) &&
-                 native_map(NATIVE_DATA, NATIVE_DATA_SIZE, PROT_READ | PROT_WRITE);
+        mapped = native_map();
     return mapped;
 }
 
@@ -170,7 +181,7 @@ static bool native_init(void)
 static void native_run(const u8 *bytes, unsigned length, bool wide)
 {
     enum { THUNK = 0x100 };
-    u8 *code = (u8 *)(uintptr_t)NATIVE_CODE;
+    u8 *code = native_code;
     u8 *leave = wide ? code + length : code + THUNK;
     const u64 target = (u64)(uintptr_t)native_leave;
 

@@ -4,12 +4,10 @@
  * and the stamped path, on ours, with the same random operands. BCD is checked by a table of known
  * values.
  */
-#define raise host_raise /* the C library's has our name */
+#include "tests/isa/rig.h"
+
 #include <setjmp.h>
 #include <signal.h>
-#undef raise
-
-#include "tests/isa/rig.h"
 
 enum { CF = FLAG_CF, AF = FLAG_AF };
 

@@ -37,6 +37,8 @@ static void run_host(void)
     native_run(instance.bytes, instance.length, instance.wide);
     host.state = native_context;
     memcpy(host.data, (void *)(uintptr_t)NATIVE_DATA, NATIVE_DATA_SIZE);
+    /* the code is data for whoever reads it */
+    memcpy(data + NATIVE_DATA_SIZE, native_code, PAGE_SIZE);
 }
 
 /* ---- ours ---- */
@@ -407,7 +409,7 @@ static bool testable(const struct row *row, bool wide)
 
 /* ---- set-up ---- */
 
-static void map_page(u64 va, u64 gpa)
+static void map_page(u64 va, u64 gpa, u64 rights)
 {
     static u64 next_table = TABLES + 0x1000;
     u64 table = TABLES;
@@ -424,7 +426,7 @@ static void map_page(u64 va, u64 gpa)
         }
         table = entry & ~(u64)0xfff;
     }
-    gpa |= 7;
+    gpa |= rights;
     memory_write(memory, (hpa_t){table + 8 * (va >> 12 & 511)}, &gpa, 8);
 }
 
@@ -462,8 +464,8 @@ static void setup(void)
     memset(v->features, 0xff, sizeof(v->features));
     vcpu_reset(v, false);
     for (u64 at = 0; at < NATIVE_DATA_SIZE; at += PAGE_SIZE)
-        map_page(NATIVE_DATA + at, DATA_GPA + at);
-    map_page(NATIVE_CODE, DATA_GPA + NATIVE_DATA_SIZE);
+        map_page(NATIVE_DATA + at, DATA_GPA + at, 7);
+    map_page(NATIVE_CODE, DATA_GPA + NATIVE_DATA_SIZE, 5);
     data = (u8 *)(uintptr_t)memory_peek(memory, (hpa_t){DATA_GPA}, NATIVE_DATA_SIZE);
 }
 
