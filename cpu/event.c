@@ -47,7 +47,8 @@ static bool gate_read(struct vcpu *v, const struct delivery *d, struct gate *gat
 
     if (at + size - 1 > v->state.idtr.limit)
         return raise_error(v, VEC_GP, idt_error(d));
-    if (!mem_load_bytes(v, v->state.idtr.base + at, &raw, size, ACCESS_IMPLICIT))
+    if (!(wide ? system_load(v, v->state.idtr.base + at, &raw, 16)
+               : system_load(v, v->state.idtr.base + at, &raw.low, 8)))
         return false;
     attr = (u32)(raw.low >> 40 & 0xff);
     gate->type = attr & 0x1f;
@@ -375,15 +376,21 @@ static u64 pushed_flags(const struct vcpu *v, const struct event *e)
     return rflags | FLAG_RF;
 }
 
-/* Deliver an exception and whatever comes of it; `first` is what went on before it. */
-static void deliver_chain(struct vcpu *v, struct event e, enum severity first, bool serial)
+/* A benign exception that raises itself when delivered (#AC on a misaligned ring-3 stack) would do so
+ * for ever: hardware hangs, we shut down. */
+enum { CHAIN_MAX = 8 };
+
+/* Deliver an exception and whatever comes of it. */
+static void deliver_chain(struct vcpu *v, struct event e)
 {
-    for (;;) {
+    enum severity first = BENIGN;
+
+    for (unsigned length = 0;; length++) {
         struct delivery d;
 
         if (e.vector == VEC_PF)
             v->state.cr2 = e.cr2;
-        if (serial && !combine(first, &e)) {
+        if (!combine(first, &e) || length == CHAIN_MAX) {
             event_shutdown(v);
             return;
         }
@@ -408,7 +415,6 @@ static void deliver_chain(struct vcpu *v, struct event e, enum severity first, b
         default: break;
         }
         first = severity(&e);
-        serial = true;
         e = v->event;
     }
 }
@@ -421,7 +427,7 @@ void event_deliver_nested(struct vcpu *v)
     v->alone = true;
     v->debug_hits = 0;
     v->no_step = false;
-    deliver_chain(v, e, BENIGN, false);
+    deliver_chain(v, e);
     v->event.kind = EVENT_NONE;
     v->alone = alone;
 }
@@ -459,7 +465,7 @@ void event_deliver_interrupt(struct vcpu *v, u8 vector)
         v->state.reg[REG_RIP] = v->next_rip;
     v->state.shadow = 0;
     if (result != ATTEMPT_DONE)
-        deliver_chain(v, v->event, BENIGN, false);
+        deliver_chain(v, v->event);
     v->event.kind = EVENT_NONE;
     v->alone = false;
 }

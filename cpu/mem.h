@@ -53,6 +53,12 @@ MUST_CHECK bool mem_probe_write(struct vcpu *v, u64 la, u32 size, u32 flags);
 /* The same for a read. */
 MUST_CHECK bool mem_probe_read(struct vcpu *v, u64 la, u32 size, u32 flags);
 
+/* The flag for accesses through a record's memory operand. */
+static ALWAYS_INLINE u32 segment_flag(const struct insn *in)
+{
+    return in->seg == SEG_SS ? ACCESS_STACK : 0;
+}
+
 /*
  * Segmentation: segment:offset to linear, with type, rights and limit checks for an access of size
  * bytes (access: ACCESS_READ and/or ACCESS_WRITE, or ACCESS_FETCH). Raises #GP(0), or #SS(0) for

@@ -52,11 +52,6 @@ static void mmx_write(struct vcpu *v, u8 reg, u64 value)
 
 /* ---- memory ---- */
 
-static u32 stack_flag(const struct insn *in)
-{
-    return in->seg == SEG_SS ? ACCESS_STACK : 0;
-}
-
 /* The whole extent of a memory operand in bytes, for limit checks and probes. */
 static u32 memory_extent(const struct insn *in, const struct row *row, const struct operand *o,
                          u32 bytes)
@@ -80,8 +75,8 @@ static bool load_pair(struct vcpu *v, const struct insn *in, u32 bytes, bool wor
     const u64 at_value = word_first ? (x->address + 2) & v->la_mask : x->address;
     u64 word;
 
-    if (!mem_load(v, at_value, bytes, stack_flag(in), value) ||
-        !mem_load(v, at_word, 2, stack_flag(in), &word))
+    if (!mem_load(v, at_value, bytes, segment_flag(in), value) ||
+        !mem_load(v, at_word, 2, segment_flag(in), &word))
         return false;
     x->sel = (u16)word;
     return true;
@@ -93,8 +88,8 @@ static bool load_bounds(struct vcpu *v, const struct insn *in, u32 bytes, struct
 {
     u64 low, high;
 
-    if (!mem_load(v, x->address, bytes, stack_flag(in), &low) ||
-        !mem_load(v, (x->address + bytes) & v->la_mask, bytes, stack_flag(in), &high))
+    if (!mem_load(v, x->address, bytes, segment_flag(in), &low) ||
+        !mem_load(v, (x->address + bytes) & v->la_mask, bytes, segment_flag(in), &high))
         return false;
     x->vec[i].q[0] = x->val[i] = sign_extend(low, bytes);
     x->vec[i].q[1] = sign_extend(high, bytes);
@@ -104,7 +99,7 @@ static bool load_bounds(struct vcpu *v, const struct insn *in, u32 bytes, struct
 static bool load_memory_value(struct vcpu *v, const struct insn *in, const struct operand *o,
                               u32 bytes, struct operands *x, unsigned i)
 {
-    const u32 flags = stack_flag(in);
+    const u32 flags = segment_flag(in);
 
     switch (o->size) {
     case SIZE_P: return load_pair(v, in, bytes, false, x, &x->val[i]);
@@ -149,7 +144,7 @@ static bool load_memory(struct vcpu *v, const struct insn *in, const struct row 
     if ((attr & ALIGN16) && (x->address & (bytes - 1)) != 0)
         return RAISE_GP0(v);
     if (o->write && !(attr & MEM_DST_NOPROBE) &&
-        !mem_probe_write(v, x->address, extent, stack_flag(in)))
+        !mem_probe_write(v, x->address, extent, segment_flag(in)))
         return false;
     if (o->read)
         return load_memory_value(v, in, o, bytes, x, i);
@@ -162,7 +157,7 @@ static bool store_memory(struct vcpu *v, const struct insn *in, const struct row
 {
     const struct operand *o = &row->operand[i];
     const u32 bytes = operand_bytes(v, in, row, o);
-    const u32 flags = stack_flag(in);
+    const u32 flags = segment_flag(in);
 
     if (bytes == 0 || (row->def.attr & MEM_DST_NOPROBE))
         return true;

@@ -360,6 +360,14 @@ static void run_alone(struct vcpu *v)
     event_after_step(v, (rflags & FLAG_TF) != 0);
 }
 
+/* Taking an event is one tick of time, as if an instruction had retired: a guest whose handlers
+ * fault or are interrupted at once for ever still comes to its deadlines. */
+static void count_event(struct vcpu *v)
+{
+    *v->now += 1;
+    v->state.count += 1;
+}
+
 static void run_chain(struct vcpu *v)
 {
     v->event.kind = EVENT_NONE;
@@ -381,6 +389,7 @@ static void run_chain(struct vcpu *v)
     if (v->event.kind == EVENT_EXCEPTION) {
         v->counters.exceptions++;
         event_deliver_exception(v);
+        count_event(v);
     }
 }
 
@@ -392,8 +401,12 @@ static enum run_exit run_until(struct vcpu *v, u64 last)
         v->attention = false;
         if (v->stop)
             return RUN_STOP;
-        while (event_pending(v) && event_boundary(v))
-            ;
+        if (event_pending(v) && event_boundary(v)) {
+            count_event(v);
+            if (*v->now >= until || v->state.count >= last)
+                return RUN_SLICE;
+            continue;
+        }
         if (v->state.activity != ACTIVITY_ACTIVE)
             return RUN_HALT;
         if (*v->now >= until || v->state.count >= last)

@@ -48,7 +48,9 @@ bool descriptor_read(struct vcpu *v, u16 selector, bool wide, enum vector vector
     if (last > limit)
         return raise_selector(v, vector, selector);
     out->high = 0;
-    return mem_load_bytes(v, descriptor_address(v, selector), out, wide ? 16 : 8, ACCESS_IMPLICIT);
+    if (wide)
+        return system_load(v, descriptor_address(v, selector), out, 16);
+    return system_load(v, descriptor_address(v, selector), &out->low, 8);
 }
 
 bool descriptor_touch(struct vcpu *v, u16 selector, const struct descriptor *d)

@@ -107,7 +107,9 @@ struct cpu_state {
 
     u64 reg[REG_COUNT]; /* rip is reg[REG_RIP]; in 16- and 32-bit modes the upper bits are zero */
     u64 rflags;
-    u64 count; /* instructions retired by this CPU since power-on; a REP iteration counts as one */
+    /* Instructions retired by this CPU since power-on; a REP iteration counts as one, and so does an
+     * exception or interrupt taken. */
+    u64 count;
 
     struct segment seg[SEG_COUNT];
     struct table_register gdtr, idtr;

@@ -102,12 +102,33 @@ static u64 stack_linear(const struct stack *stack, u64 offset)
     return stack->is_64 ? offset : (stack->ss.base + offset) & 0xffffffff;
 }
 
+/* Where a frame of the 64-bit stack lies, if the soft TLB knows its page and no breakpoint watches.
+ */
+static u8 *frame_pointer(const struct vcpu *v, const struct stack *stack, u64 low, u64 size,
+                         bool write)
+{
+    const struct tlb_entry *bank =
+        (stack->flags & ACCESS_IMPLICIT) != 0 ? v->mmu->system_bank : v->tlb;
+    const struct tlb_entry *e = &bank[tlb_index(low)];
+
+    if (!stack->is_64 || (v->mode & MODE_ALIGN) != 0 ||
+        low - (write ? e->wtag : e->rtag) > PAGE_SIZE - size)
+        return NULL;
+    return (u8 *)(uintptr_t)(e->host + low);
+}
+
 /* The frame as one piece of memory: nearly always. */
 static bool build_whole(struct vcpu *v, const struct stack *stack, u64 low, const u64 *values,
                         u32 count, u32 width)
 {
+    u8 *host = width == 8 ? frame_pointer(v, stack, low, (u64)count * 8, true) : NULL;
     u8 bytes[64];
 
+    if (host != NULL) {
+        for (u32 i = 0; i < count; i++)
+            store_le(host + (count - 1 - i) * 8, values[i], 8);
+        return true;
+    }
     for (u32 i = 0; i < count; i++)
         store_le(bytes + (count - 1 - i) * width, values[i], width);
     return mem_store_bytes(v, stack_linear(stack, low), bytes, count * width, stack->flags);
@@ -158,6 +179,14 @@ bool stack_read(struct vcpu *v, const struct stack *stack, u64 *values, u32 coun
     const u64 low = stack->sp & stack->mask;
     u8 bytes[64];
 
+    if (width == 8) {
+        const u8 *host = frame_pointer(v, stack, low, size, false);
+
+        if (host != NULL) {
+            memcpy(values, host, size);
+            return true;
+        }
+    }
     if (size <= 64 && low + size - 1 <= stack->mask && low + size - 1 >= low) {
         if (!within_limit(stack, low, size))
             return raise_error(v, VEC_SS, stack->error);
@@ -189,7 +218,7 @@ static bool long_stack_from_tss(struct vcpu *v, unsigned cpl, unsigned ist, stru
                           .mask = ~(u64)0,
                           .flags = ACCESS_STACK | ACCESS_IMPLICIT,
                           .is_64 = true};
-    return mem_load(v, tr->base + offset, 8, ACCESS_IMPLICIT, &out->sp);
+    return system_load(v, tr->base + offset, &out->sp, 8);
 }
 
 bool stack_from_tss(struct vcpu *v, unsigned cpl, unsigned ist, struct stack *out)

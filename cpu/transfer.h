@@ -6,6 +6,7 @@
 #ifndef CPU_TRANSFER_H
 #define CPU_TRANSFER_H
 
+#include "cpu/mem.h"
 #include "cpu/segment.h"
 
 /* System descriptor types: SDM Vol 3A table 3-2. */
@@ -64,6 +65,20 @@ struct segment segment_null(u16 selector, unsigned dpl);
 /* Flat segments that SYSCALL, SYSENTER and their returns put in place of descriptors. */
 struct segment segment_flat_code(u16 selector, unsigned dpl, bool is_64);
 struct segment segment_flat_data(u16 selector, unsigned dpl);
+
+/* Read a processor's own table at la: as mem_load_bytes(ACCESS_IMPLICIT), quick where the soft TLB
+ * knows the page. size is best a constant. */
+MUST_CHECK static ALWAYS_INLINE bool system_load(struct vcpu *v, u64 la, void *to, u32 size)
+{
+    const u64 at = long_mode(v) ? la : la & 0xffffffff;
+    const struct tlb_entry *e = &v->mmu->system_bank[tlb_index(at)];
+
+    if (likely(at - e->rtag <= PAGE_SIZE - size)) {
+        memcpy(to, (const u8 *)(uintptr_t)(e->host + at), size);
+        return true;
+    }
+    return mem_load_bytes(v, la, to, size, ACCESS_IMPLICIT);
+}
 
 /* Set the accessed bit of a code or data descriptor in its table, if it is clear. */
 MUST_CHECK bool descriptor_touch(struct vcpu *v, u16 selector, const struct descriptor *d);

@@ -197,12 +197,13 @@ static bool exec_cmpxchg16b(struct vcpu *v, const struct insn *in, struct operan
         return false;
     if ((la & 15) != 0)
         return RAISE_GP0(v);
-    if (!mem_probe_write(v, la, 16, 0) || !mem_load_bytes(v, la, old, 16, 0))
+    if (!mem_probe_write(v, la, 16, segment_flag(in)) ||
+        !mem_load_bytes(v, la, old, 16, segment_flag(in)))
         return false;
     equal = old[0] == reg[REG_RAX] && old[1] == reg[REG_RDX];
     new[0] = equal ? reg[REG_RBX] : old[0];
     new[1] = equal ? reg[REG_RCX] : old[1];
-    if (!mem_store_bytes(v, la, new, 16, 0))
+    if (!mem_store_bytes(v, la, new, 16, segment_flag(in)))
         return false;
     if (!equal) {
         reg[REG_RAX] = old[0];

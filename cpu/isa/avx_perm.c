@@ -189,8 +189,9 @@ static bool gather(struct vcpu *v, const struct insn *in, struct operands *x, u3
         u64 la;
 
         if ((select >> i & 1) != 0 &&
-            (!masked_address(v, in, gather_offset(v, in, index_size, i), size, ACCESS_READ, &la) ||
-             !mem_load_bytes(v, la, x->vec[0].b + i * size, size, 0))) {
+            (!masked_address(v, in, gather_offset(v, in, index_size, i), 0, size, ACCESS_READ,
+                             &la) ||
+             !mem_load_bytes(v, la, x->vec[0].b + i * size, size, segment_flag(in)))) {
             if (i != 0)
                 gather_interrupted(v, in, x);
             return false;

@@ -59,7 +59,7 @@ static bool exec_bt_string(struct vcpu *v, const struct insn *in, struct operand
     u64 la, word;
 
     if (!bit_string_address(v, in, x->val[1], ACCESS_READ, &la) ||
-        !mem_load(v, la, in->width, 0, &word))
+        !mem_load(v, la, in->width, segment_flag(in), &word))
         return false;
     (void)sem_bt(v, word, x->val[1], in->width);
     return true;
@@ -71,9 +71,11 @@ static bool exec_bt_string(struct vcpu *v, const struct insn *in, struct operand
         u64 la, word;                                                                              \
                                                                                                    \
         if (!bit_string_address(v, in, x->val[1], ACCESS_READ | ACCESS_WRITE, &la) ||              \
-            !mem_probe_write(v, la, in->width, 0) || !mem_load(v, la, in->width, 0, &word))        \
+            !mem_probe_write(v, la, in->width, segment_flag(in)) ||                                \
+            !mem_load(v, la, in->width, segment_flag(in), &word))                                  \
             return false;                                                                          \
-        return mem_store(v, la, in->width, 0, sem_##op(v, word, x->val[1], in->width));            \
+        return mem_store(v, la, in->width, segment_flag(in),                                       \
+                         sem_##op(v, word, x->val[1], in->width));                                 \
     }
 EXEC_STRING(bts)
 EXEC_STRING(btr)

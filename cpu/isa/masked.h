@@ -9,13 +9,14 @@
 #include "cpu/engine.h"
 
 /*
- * The linear address of `size` bytes at `offset` in the record's segment, with its checks. offset
- * is cut to the address size.
+ * The linear address of `size` bytes `behind` bytes after `offset` in the record's segment, with
+ * its checks. Only offset is cut to the address size: an operand does not wrap inside.
  */
 MUST_CHECK static inline bool masked_address(struct vcpu *v, const struct insn *in, u64 offset,
-                                             u32 size, u32 access, u64 *la)
+                                             u32 behind, u32 size, u32 access, u64 *la)
 {
-    return seg_linear(v, (enum seg)in->seg, offset & width_mask(in->addr), size, access, la);
+    return seg_linear(v, (enum seg)in->seg, (offset & width_mask(in->addr)) + behind, size, access,
+                      la);
 }
 
 /*
@@ -31,8 +32,8 @@ MUST_CHECK static inline bool masked_load(struct vcpu *v, const struct insn *in,
 
         if ((select >> i & 1) == 0)
             continue;
-        if (!masked_address(v, in, offset + i * size, size, ACCESS_READ, &la) ||
-            !mem_load_bytes(v, la, to + i * size, size, 0))
+        if (!masked_address(v, in, offset, i * size, size, ACCESS_READ, &la) ||
+            !mem_load_bytes(v, la, to + i * size, size, segment_flag(in)))
             return false;
     }
     return true;
@@ -46,14 +47,14 @@ MUST_CHECK static inline bool masked_store(struct vcpu *v, const struct insn *in
 
     for (u32 i = 0; i < count; i++) {
         if ((select >> i & 1) != 0 &&
-            (!masked_address(v, in, offset + i * size, size, ACCESS_WRITE, &la) ||
-             !mem_probe_write(v, la, size, 0)))
+            (!masked_address(v, in, offset, i * size, size, ACCESS_WRITE, &la) ||
+             !mem_probe_write(v, la, size, segment_flag(in))))
             return false;
     }
     for (u32 i = 0; i < count; i++) {
         if ((select >> i & 1) != 0 &&
-            (!masked_address(v, in, offset + i * size, size, ACCESS_WRITE, &la) ||
-             !mem_store_bytes(v, la, from + i * size, size, 0)))
+            (!masked_address(v, in, offset, i * size, size, ACCESS_WRITE, &la) ||
+             !mem_store_bytes(v, la, from + i * size, size, segment_flag(in))))
             return false;
     }
     return true;

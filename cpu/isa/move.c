@@ -198,7 +198,7 @@ static bool exec_xlat(struct vcpu *v, const struct insn *in, struct operands *x)
     u64 la;
 
     return seg_linear(v, (enum seg)in->seg, offset, 1, ACCESS_READ, &la) &&
-           mem_load(v, la, 1, 0, &x->val[0]);
+           mem_load(v, la, 1, segment_flag(in), &x->val[0]);
 }
 
 /* ---- CMOVcc, SETcc ---- */

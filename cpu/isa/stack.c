@@ -60,7 +60,7 @@ static bool exec_pop_mem(struct vcpu *v, const struct insn *in, struct operands 
     stack_adjust(v, in->width);
     offset = insn_offset(v, in);
     if (seg_linear(v, (enum seg)in->seg, offset, in->width, ACCESS_WRITE, &la) &&
-        mem_store(v, la, in->width, in->seg == SEG_SS ? ACCESS_STACK : 0, value))
+        mem_store(v, la, in->width, segment_flag(in), value))
         return true;
     v->state.reg[REG_RSP] = rsp;
     return false;

@@ -31,11 +31,6 @@ static unsigned xmm_count(const struct vcpu *v)
     return mode64(v) ? 16 : 8;
 }
 
-static u32 segment_flag(const struct insn *in)
-{
-    return in->seg == SEG_SS ? ACCESS_STACK : 0;
-}
-
 /* ---- the area in memory ---- */
 
 /* Linear address of the operand, of which size bytes are used, after the checks of the segment. */

@@ -263,7 +263,7 @@ static bool exec_invpcid(struct vcpu *v, const struct insn *in, struct operands 
 /* The line must be readable; there is no cache to write back. */
 static bool exec_clflush(struct vcpu *v, const struct insn *in, struct operands *x)
 {
-    const u32 flags = in->seg == SEG_SS ? ACCESS_STACK : 0;
+    const u32 flags = segment_flag(in);
     u64 la;
 
     return seg_linear(v, (enum seg)in->seg, x->offset, 1, ACCESS_READ, &la) &&
