@@ -44,6 +44,7 @@ struct config {
     enum date_source date_source;
     i64 date; /* DATE_FIXED */
     u64 seed, sched_seed;
+    u64 drop_caches; /* seed; 0: never */
     u64 max_insns; /* ~0: no limit */
     bool state_hash;
     u64 hash_every; /* instructions, 0: only at the end */

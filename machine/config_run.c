@@ -292,6 +292,11 @@ bool option_seed(struct config *config, const char *value, struct error *error)
     return set_number(&config->seed, "seed", value, error);
 }
 
+bool option_drop_caches(struct config *config, const char *value, struct error *error)
+{
+    return set_number(&config->drop_caches, "drop-caches", value, error);
+}
+
 bool option_sched_seed(struct config *config, const char *value, struct error *error)
 {
     return set_number(&config->sched_seed, "sched-seed", value, error);

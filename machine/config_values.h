@@ -58,6 +58,7 @@ OPTION_FUNCTION(option_pidfile);
 OPTION_FUNCTION(option_echr);
 OPTION_FUNCTION(option_seed);
 OPTION_FUNCTION(option_sched_seed);
+OPTION_FUNCTION(option_drop_caches);
 OPTION_FUNCTION(option_max_insns);
 OPTION_FUNCTION(option_state_hash);
 OPTION_FUNCTION(option_mmu);

@@ -295,6 +295,21 @@ bool machine_advance(struct machine *m, u64 insns)
     return !m->ended;
 }
 
+/* As machine_advance, in random pieces with all caches dropped between them: nothing may change. */
+static bool advance_dropping(struct machine *m, u64 insns)
+{
+    u64 random = m->config->drop_caches ^ m->state.count;
+
+    while (m->state.count < insns) {
+        u64 next = m->state.count + 1 + next_random(&random) % 20000;
+
+        if (!machine_advance(m, next < insns ? next : insns))
+            return false;
+        machine_drop_caches(m);
+    }
+    return true;
+}
+
 int machine_run(struct machine *m)
 {
     const struct config *c = m->config;
@@ -304,7 +319,7 @@ int machine_run(struct machine *m)
         next = c->hash_every != 0 ? m->state.count + c->hash_every : c->max_insns;
         if (next > c->max_insns)
             next = c->max_insns;
-        if (!machine_advance(m, next))
+        if (!(c->drop_caches != 0 ? advance_dropping(m, next) : machine_advance(m, next)))
             break;
         if (next == c->max_insns) {
             machine_flush(m);

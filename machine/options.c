@@ -72,6 +72,7 @@ const struct option options[] = {
     DO("icount", "shift=N", "accepted: time is always instructions", option_icount),
     DO("seed", "N", "what RDRAND and RDSEED give (default 0)", option_seed),
     DO("sched-seed", "N", "another interleaving of several CPUs (default 0)", option_sched_seed),
+    DO("drop-caches", "SEED", "test aid: drop all caches at random instructions", option_drop_caches),
     DO("max-insns", "N", "end with status 5 after N instructions", option_max_insns),
     { "state-hash", OPTION_DO, VALUE_OPTIONAL, "[=every:N]",
       "print a hash of the whole state at the end, or each N instructions", option_state_hash },
