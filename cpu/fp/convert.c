@@ -76,8 +76,8 @@ static ALWAYS_INLINE u64 ieee_resize_nan(struct ieee_format from, struct ieee_fo
 
     if (ieee_is_snan(from, a))
         env->flags |= FP_IE;
-    return (a & ieee_sign_bit(from) ? ieee_sign_bit(to) : 0) | ieee_inf(to) | ieee_quiet_bit(to) |
-           frac >> (64 - to.frac);
+    return ((a & ieee_sign_bit(from)) != 0 ? ieee_sign_bit(to) : 0) | ieee_inf(to) |
+           ieee_quiet_bit(to) | frac >> (64 - to.frac);
 }
 
 static ALWAYS_INLINE u64 ieee_resize(struct ieee_format from, struct ieee_format to, u64 a,

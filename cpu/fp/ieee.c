@@ -185,8 +185,8 @@ static ALWAYS_INLINE u64 ieee_sqrt(struct ieee_format f, u64 a, struct fp_env *e
 static ALWAYS_INLINE i32 ieee_order(struct ieee_format f, u64 a, u64 b)
 {
     const u64 sign = ieee_sign_bit(f);
-    const i64 ka = a & sign ? -(i64)(a & ~sign) : (i64)a;
-    const i64 kb = b & sign ? -(i64)(b & ~sign) : (i64)b;
+    const i64 ka = (a & sign) != 0 ? -(i64)(a & ~sign) : (i64)a;
+    const i64 kb = (b & sign) != 0 ? -(i64)(b & ~sign) : (i64)b;
 
     return (ka > kb) - (ka < kb);
 }

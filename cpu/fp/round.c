@@ -32,7 +32,8 @@ static ALWAYS_INLINE u64 reciprocal_root(u64 x)
         reciprocal_roots[i].start - (reciprocal_roots[i].fall * (x >> 43 & 0xffff) >> 16);
     const i64 error0 = (i64)((1ull << 62) - (x >> 32) * (y0 * y0)); /* in 2^-62 */
     const u64 y1 = (y0 << 15) + (u64)((i64)y0 * (error0 >> 22) >> 26); /* in 2^-30 */
-    const i64 error1 = (i64)((1ull << 60) - multiply_high(x, y1 * y1)); /* in 2^-60 */
+    /* In 2^-60, and never too large, lest the result be. */
+    const i64 error1 = (i64)((1ull << 60) - 1 - multiply_high(x, y1 * y1));
 
     return (y1 << 32) + (u64)((i64)y1 * (error1 >> 12) >> 17);
 }

@@ -3,9 +3,10 @@
  * What other families and the run loop need of the floating-point units: a pending x87 error, and
  * MXCSR, whose sticky flags may be spread over the guest's register and the host's while code runs.
  *
- * On x86-64 hosts, SSE arithmetic under the default MXCSR (all masked, round to nearest, no DAZ or
- * FTZ) is done by host instructions, and the flags they raise stay in the host's MXCSR until
- * somebody looks. All SSE units agree bit for bit, NaNs included, so nothing of the host shows.
+ * On x86-64 hosts, SSE arithmetic with all exceptions masked is done by host instructions. While a
+ * CPU runs, the host's MXCSR has the guest's control bits (rounding, DAZ, FTZ), and the flags that
+ * instructions raise stay there until somebody looks. All SSE units agree bit for bit, NaNs
+ * included, so nothing of the host shows.
  */
 #ifndef CPU_ISA_FPU_H
 #define CPU_ISA_FPU_H
@@ -17,6 +18,7 @@ enum {
     MXCSR_FLAGS = 0x3f,
     MXCSR_DAZ = 1 << 6,
     MXCSR_MASKS_SHIFT = 7,
+    MXCSR_MASKS = 0x3f << 7,
     MXCSR_RC_SHIFT = 13,
     MXCSR_FTZ = 1 << 15,
     MXCSR_DEFAULT = 0x1f80,
@@ -38,6 +40,21 @@ static ALWAYS_INLINE void mxcsr_fold(struct vcpu *v)
 #endif
 }
 
+/* Give the host the guest's control bits, or its default if something is unmasked: then the kernel
+ * does the work. The host's flags must have been folded. */
+static ALWAYS_INLINE void mxcsr_to_host(struct vcpu *v)
+{
+#if defined(__x86_64__)
+    const u32 control = v->state.mxcsr & ~(u32)MXCSR_FLAGS;
+    const bool masked = (control & MXCSR_MASKS) == MXCSR_MASKS;
+
+    v->mxcsr_quick = masked ? control | MXCSR_FLAGS : 0;
+    __builtin_ia32_ldmxcsr(masked ? control : MXCSR_DEFAULT);
+#else
+    (void)v;
+#endif
+}
+
 /* Every read and write of the guest's MXCSR by instructions (STMXCSR, FXSAVE, XSAVE ...). value
  * must have no bits outside MXCSR_VALID: checking that is #GP(0) is the caller's part. */
 static ALWAYS_INLINE u32 mxcsr_read(struct vcpu *v)
@@ -50,18 +67,19 @@ static ALWAYS_INLINE void mxcsr_write(struct vcpu *v, u32 value)
 {
     mxcsr_fold(v);
     v->state.mxcsr = value;
+    mxcsr_to_host(v);
 }
 
-/* Around vcpu_run(): give the host's MXCSR its default with no flags, and put back what there was.
- */
-static ALWAYS_INLINE u32 mxcsr_enter(void)
+/* Around vcpu_run(): give the host's MXCSR to the guest, and put back what there was. */
+static ALWAYS_INLINE u32 mxcsr_enter(struct vcpu *v)
 {
 #if defined(__x86_64__)
     const u32 saved = __builtin_ia32_stmxcsr();
 
-    __builtin_ia32_ldmxcsr(MXCSR_DEFAULT);
+    mxcsr_to_host(v);
     return saved;
 #else
+    (void)v;
     return 0;
 #endif
 }
@@ -70,6 +88,7 @@ static ALWAYS_INLINE void mxcsr_leave(struct vcpu *v, u32 saved)
 {
 #if defined(__x86_64__)
     mxcsr_fold(v);
+    v->mxcsr_quick = 0;
     __builtin_ia32_ldmxcsr(saved);
 #else
     (void)v;

@@ -21,7 +21,7 @@ bool sse_finish(struct vcpu *v, const struct fp_env *env)
     v->state.mxcsr |= flags;
     if (likely(!unmasked))
         return true;
-    return v->state.cr4 & CR4_OSXMMEXCPT ? raise_fault(v, VEC_XM) : RAISE_UD(v);
+    return (v->state.cr4 & CR4_OSXMMEXCPT) != 0 ? raise_fault(v, VEC_XM) : RAISE_UD(v);
 }
 
 bool sse_map32(struct vcpu *v, union vec *out, const union vec *base, const union vec *source,

@@ -5,8 +5,8 @@
  * SDM Vol 1 11.5, Vol 3A 13.1.
  *
  * The generic exec of every row uses the kernel in cpu/fp and is the reference. Stamped handlers
- * use host instructions on x86-64 hosts while MXCSR has its default control bits (cpu/isa/fpu.h),
- * else the generic path.
+ * use host instructions on x86-64 hosts while everything is masked (cpu/isa/fpu.h), else the
+ * generic path.
  */
 #ifndef CPU_ISA_SSE_FP_H
 #define CPU_ISA_SSE_FP_H
@@ -49,10 +49,10 @@ MUST_CHECK bool sse_zip32(struct vcpu *v, union vec *out, const union vec *a, co
 MUST_CHECK bool sse_zip64(struct vcpu *v, union vec *out, const union vec *a, const union vec *b,
                           u32 n, sse_binary64 f);
 
-/* May host instructions do it? */
+/* May host instructions do it? The host must have the control bits that the guest has now. */
 static ALWAYS_INLINE bool sse_quick(const struct vcpu *v)
 {
-    return (v->state.mxcsr & ~(u32)MXCSR_FLAGS) == MXCSR_DEFAULT;
+    return (v->state.mxcsr | MXCSR_FLAGS) == v->mxcsr_quick;
 }
 
 /*

@@ -107,61 +107,123 @@ static ALWAYS_INLINE bool arith_memory(struct vcpu *v, const struct insn *in,
     return true;
 }
 
+/* ---- arithmetic, stamped ---- */
+
+static ALWAYS_INLINE bool quick_value(enum arith op, struct f80 a, struct f80 b, u32 drop,
+                                      struct f80 *result, u32 *status)
+{
+    switch (op) {
+    case ADD: return quick_add(a, b, 0, drop, result, status);
+    case MUL: return quick_mul(a, b, drop, result, status);
+    case SUB: return quick_add(a, b, 0x8000, drop, result, status);
+    case SUBR: return quick_add(b, a, 0x8000, drop, result, status);
+    case DIV: return quick_div(a, b, drop, result, status);
+    default: return quick_div(b, a, drop, result, status);
+    }
+}
+
 static ALWAYS_INLINE bool quick_registers(struct vcpu *v, const struct insn *in, enum arith op,
-                                          u32 to, u32 from, bool pop)
+                                          u32 to, u32 from, bool pop, u32 drop)
+{
+    struct x87_stack s;
+    struct f80 *target;
+    struct f80 result;
+    u32 status;
+
+    if (!x87_ready(v, &s) || unlikely(!x87_full(&s, to) || !x87_full(&s, from)))
+        return false;
+    target = x87_st(v, &s, to);
+    if (!quick_value(op, *target, *x87_st(v, &s, from), drop, &result, &status))
+        return false;
+    x87_put(target, result);
+    x87_quick_pointers(v, in, NULL);
+    x87_stack_commit(v, &s, FSW_C1, status, pop);
+    return true;
+}
+
+/* false: better seen by the kernel. */
+static ALWAYS_INLINE bool quick_source(const u8 *p, enum source source, struct f80 *value)
+{
+    switch (source) {
+    case M32FP: return quick_widen(load_le(p, 4), 23, 0xff, value);
+    case M64FP: return quick_widen(load_le(p, 8), 52, 0x7ff, value);
+    case M32INT: *value = quick_from_i64((i64)sign_extend(load_le(p, 4), 4)); return true;
+    default: *value = quick_from_i64((i64)sign_extend(load_le(p, 2), 2)); return true;
+    }
+}
+
+static ALWAYS_INLINE bool quick_memory(struct vcpu *v, const struct insn *in,
+                                       const struct x87_memory *m, enum arith op,
+                                       enum source source, u32 drop)
+{
+    struct f80 operand, result;
+    struct x87_stack s;
+    u32 status;
+
+    if (!x87_ready(v, &s) || unlikely(!x87_full(&s, 0)) || !quick_source(m->p, source, &operand) ||
+        !quick_value(op, *x87_st(v, &s, 0), operand, drop, &result, &status))
+        return false;
+    x87_put(x87_st(v, &s, 0), result);
+    x87_quick_pointers(v, in, m);
+    x87_stack_commit(v, &s, FSW_C1, status, 0);
+    return true;
+}
+
+static ALWAYS_INLINE bool kernel_registers(struct vcpu *v, const struct insn *in, enum arith op,
+                                           u32 to, u32 from, bool pop)
 {
     struct fp_env env = x87_env(v);
     struct f80 result;
 
+    if (x87_any_precision(v) && quick_registers(v, in, op, to, from, pop, x87_drop(v)))
+        return true;
     if (unlikely(x87_empty(v, to) || x87_empty(v, from)))
         return false;
     result = arith_value(op, x87_get(v, to), x87_get(v, from), &env);
-    if (!x87_quick(v, &env))
+    if (!x87_masked(v, &env))
         return false;
-    x87_quick_commit(v, in, &env, false);
+    x87_kernel_commit(v, in, &env, NULL);
     x87_set(v, to, result);
     if (pop)
         x87_pop(v);
     return true;
 }
 
-static ALWAYS_INLINE bool quick_memory(struct vcpu *v, const struct insn *in, const u8 *p,
-                                       enum arith op, enum source source)
+static ALWAYS_INLINE bool kernel_memory(struct vcpu *v, const struct insn *in,
+                                        const struct x87_memory *m, enum arith op,
+                                        enum source source)
 {
     struct fp_env env = x87_env(v);
-    bool denormal = false;
     struct f80 operand, result;
 
-    if (source == M32FP)
-        operand = fp80_widen_f32((u32)load_le(p, 4), &denormal);
-    else if (source == M64FP)
-        operand = fp80_widen_f64(load_le(p, 8), &denormal);
-    else
-        operand = fp80_from_i64((i64)sign_extend(load_le(p, 4), 4));
-    if (unlikely(x87_empty(v, 0) || denormal))
+    if (x87_any_precision(v) && quick_memory(v, in, m, op, source, x87_drop(v)))
+        return true;
+    if (unlikely(x87_empty(v, 0)) || !quick_source(m->p, source, &operand))
         return false;
     result = arith_value(op, x87_get(v, 0), operand, &env);
-    if (!x87_quick(v, &env))
+    if (!x87_masked(v, &env))
         return false;
-    x87_quick_commit(v, in, &env, true);
+    x87_kernel_commit(v, in, &env, m);
     x87_set(v, 0, result);
     return true;
 }
 
+#define ARITH_REGISTERS(form, op, to, from, pop)                                                   \
+    X87_EXEC(form, arith_registers(v, in, x, op, to, from, pop))                                   \
+    X87_STAMP3(form, x87_full_precision(v) && quick_registers(v, in, op, to, from, pop, 0),        \
+               kernel_registers(v, in, op, to, from, pop))
+#define ARITH_MEMORY(form, op, source, size)                                                       \
+    X87_EXEC(form, arith_memory(v, in, x, op, source))                                             \
+    X87_STAMP3_LOAD(form, size, x87_full_precision(v) && quick_memory(v, in, &m, op, source, 0),   \
+                    kernel_memory(v, in, &m, op, source))
 #define ARITH_FORMS(name, op)                                                                      \
-    X87_EXEC(name##_0, arith_registers(v, in, x, op, 0, in->rm & 7, false))                        \
-    X87_EXEC(name##_i, arith_registers(v, in, x, op, in->rm & 7, 0, false))                        \
-    X87_EXEC(name##_p, arith_registers(v, in, x, op, in->rm & 7, 0, true))                         \
-    X87_STAMP(name##_0, quick_registers(v, in, op, 0, in->rm & 7, false))                          \
-    X87_STAMP(name##_i, quick_registers(v, in, op, in->rm & 7, 0, false))                          \
-    X87_STAMP(name##_p, quick_registers(v, in, op, in->rm & 7, 0, true))                           \
-    X87_EXEC(name##_m32, arith_memory(v, in, x, op, M32FP))                                        \
-    X87_EXEC(name##_m64, arith_memory(v, in, x, op, M64FP))                                        \
-    X87_EXEC(name##_i32, arith_memory(v, in, x, op, M32INT))                                       \
-    X87_EXEC(name##_i16, arith_memory(v, in, x, op, M16INT))                                       \
-    X87_STAMP_LOAD(name##_m32, 4, quick_memory(v, in, p, op, M32FP))                               \
-    X87_STAMP_LOAD(name##_m64, 8, quick_memory(v, in, p, op, M64FP))                               \
-    X87_STAMP_LOAD(name##_i32, 4, quick_memory(v, in, p, op, M32INT))
+    ARITH_REGISTERS(name##_0, op, 0, in->rm & 7, false)                                            \
+    ARITH_REGISTERS(name##_i, op, in->rm & 7, 0, false)                                            \
+    ARITH_REGISTERS(name##_p, op, in->rm & 7, 0, true)                                             \
+    ARITH_MEMORY(name##_m32, op, M32FP, 4)                                                         \
+    ARITH_MEMORY(name##_m64, op, M64FP, 8)                                                         \
+    ARITH_MEMORY(name##_i32, op, M32INT, 4)                                                        \
+    ARITH_MEMORY(name##_i16, op, M16INT, 2)
 
 ARITH_FORMS(add, ADD)
 ARITH_FORMS(mul, MUL)
@@ -243,66 +305,115 @@ static bool compare_to_flags(struct vcpu *v, const struct insn *in, const struct
     return true;
 }
 
-X87_EXEC(fcom, compare_register(v, in, x, in->rm & 7, false, 0))
-X87_EXEC(fcomp, compare_register(v, in, x, in->rm & 7, false, 1))
-X87_EXEC(fcompp, compare_register(v, in, x, 1, false, 2))
-X87_EXEC(fucom, compare_register(v, in, x, in->rm & 7, true, 0))
-X87_EXEC(fucomp, compare_register(v, in, x, in->rm & 7, true, 1))
-X87_EXEC(fucompp, compare_register(v, in, x, 1, true, 2))
-X87_EXEC(fcom_m32, compare_memory(v, in, x, M32FP, 0))
-X87_EXEC(fcom_m64, compare_memory(v, in, x, M64FP, 0))
-X87_EXEC(ficom_i32, compare_memory(v, in, x, M32INT, 0))
-X87_EXEC(ficom_i16, compare_memory(v, in, x, M16INT, 0))
-X87_EXEC(fcomp_m32, compare_memory(v, in, x, M32FP, 1))
-X87_EXEC(fcomp_m64, compare_memory(v, in, x, M64FP, 1))
-X87_EXEC(ficomp_i32, compare_memory(v, in, x, M32INT, 1))
-X87_EXEC(ficomp_i16, compare_memory(v, in, x, M16INT, 1))
-X87_EXEC(fcomi, compare_to_flags(v, in, x, false, false))
-X87_EXEC(fcomip, compare_to_flags(v, in, x, false, true))
-X87_EXEC(fucomi, compare_to_flags(v, in, x, true, false))
-X87_EXEC(fucomip, compare_to_flags(v, in, x, true, true))
+/* ---- comparison, stamped ---- */
 
-static ALWAYS_INLINE bool quick_compare_to_flags(struct vcpu *v, const struct insn *in, bool quiet,
-                                                 bool pop)
+static ALWAYS_INLINE void commit_compare(struct vcpu *v, const struct insn *in,
+                                         const struct x87_stack *s, enum fp_relation relation,
+                                         const struct x87_memory *m, u32 pops)
 {
-    struct fp_env env = x87_env(v);
-    const u32 i = in->rm & 7;
-    enum fp_relation relation;
+    x87_quick_pointers(v, in, m);
+    x87_stack_commit(v, s, FSW_C1 | FSW_CC, compare_codes[relation], pops);
+}
 
-    if (unlikely(x87_empty(v, 0) || x87_empty(v, i)))
+static ALWAYS_INLINE bool quick_compare_register(struct vcpu *v, const struct insn *in, u32 i,
+                                                 u32 pops)
+{
+    enum fp_relation relation;
+    struct x87_stack s;
+
+    if (!x87_ready(v, &s) || unlikely(!x87_full(&s, 0) || !x87_full(&s, i)) ||
+        !quick_compare(*x87_st(v, &s, 0), *x87_st(v, &s, i), &relation))
         return false;
-    relation = fp80_compare(x87_get(v, 0), x87_get(v, i), quiet, &env);
-    if (!x87_quick(v, &env))
-        return false;
-    x87_quick_commit(v, in, &env, false);
-    flags_load(v, compare_flags[relation]);
-    if (pop)
-        x87_pop(v);
+    commit_compare(v, in, &s, relation, NULL, pops);
     return true;
 }
 
-X87_STAMP(fcomi, quick_compare_to_flags(v, in, false, false))
-X87_STAMP(fcomip, quick_compare_to_flags(v, in, false, true))
-X87_STAMP(fucomi, quick_compare_to_flags(v, in, true, false))
-X87_STAMP(fucomip, quick_compare_to_flags(v, in, true, true))
-
-static bool exec_ftst(struct vcpu *v, const struct insn *in, struct operands *x)
+static ALWAYS_INLINE bool quick_compare_memory(struct vcpu *v, const struct insn *in,
+                                               const struct x87_memory *m, enum source source,
+                                               u32 pops)
 {
-    return compare(v, in, x, x87_empty(v, 0), (struct f80){0}, false, false, 0);
+    enum fp_relation relation;
+    struct f80 operand;
+    struct x87_stack s;
+
+    if (!x87_ready(v, &s) || unlikely(!x87_full(&s, 0)) || !quick_source(m->p, source, &operand) ||
+        !quick_compare(*x87_st(v, &s, 0), operand, &relation))
+        return false;
+    commit_compare(v, in, &s, relation, m, pops);
+    return true;
 }
+
+static ALWAYS_INLINE bool quick_test(struct vcpu *v, const struct insn *in)
+{
+    enum fp_relation relation;
+    struct x87_stack s;
+
+    if (!x87_ready(v, &s) || unlikely(!x87_full(&s, 0)) ||
+        !quick_compare(*x87_st(v, &s, 0), (struct f80){0}, &relation))
+        return false;
+    commit_compare(v, in, &s, relation, NULL, 0);
+    return true;
+}
+
+static ALWAYS_INLINE bool quick_compare_to_flags(struct vcpu *v, const struct insn *in, bool pop)
+{
+    const u32 i = in->rm & 7;
+    enum fp_relation relation;
+    struct x87_stack s;
+
+    if (!x87_ready(v, &s) || unlikely(!x87_full(&s, 0) || !x87_full(&s, i)) ||
+        !quick_compare(*x87_st(v, &s, 0), *x87_st(v, &s, i), &relation))
+        return false;
+    flags_load(v, compare_flags[relation]);
+    x87_quick_pointers(v, in, NULL);
+    x87_stack_commit(v, &s, FSW_C1, 0, pop);
+    return true;
+}
+
+/* Numbers compare the same in the quiet forms. */
+#define COMPARE_REGISTER(name, i, quiet, pops)                                                     \
+    X87_EXEC(name, compare_register(v, in, x, i, quiet, pops))                                     \
+    X87_STAMP(name, quick_compare_register(v, in, i, pops))
+#define COMPARE_MEMORY(name, source, size, pops)                                                   \
+    X87_EXEC(name, compare_memory(v, in, x, source, pops))                                         \
+    X87_STAMP_LOAD(name, size, quick_compare_memory(v, in, &m, source, pops))
+#define COMPARE_TO_FLAGS(name, quiet, pop)                                                         \
+    X87_EXEC(name, compare_to_flags(v, in, x, quiet, pop))                                         \
+    X87_STAMP(name, quick_compare_to_flags(v, in, pop))
+
+COMPARE_REGISTER(fcom, in->rm & 7, false, 0)
+COMPARE_REGISTER(fcomp, in->rm & 7, false, 1)
+COMPARE_REGISTER(fcompp, 1, false, 2)
+COMPARE_REGISTER(fucom, in->rm & 7, true, 0)
+COMPARE_REGISTER(fucomp, in->rm & 7, true, 1)
+COMPARE_REGISTER(fucompp, 1, true, 2)
+COMPARE_MEMORY(fcom_m32, M32FP, 4, 0)
+COMPARE_MEMORY(fcom_m64, M64FP, 8, 0)
+COMPARE_MEMORY(ficom_i32, M32INT, 4, 0)
+COMPARE_MEMORY(ficom_i16, M16INT, 2, 0)
+COMPARE_MEMORY(fcomp_m32, M32FP, 4, 1)
+COMPARE_MEMORY(fcomp_m64, M64FP, 8, 1)
+COMPARE_MEMORY(ficomp_i32, M32INT, 4, 1)
+COMPARE_MEMORY(ficomp_i16, M16INT, 2, 1)
+COMPARE_TO_FLAGS(fcomi, false, false)
+COMPARE_TO_FLAGS(fcomip, false, true)
+COMPARE_TO_FLAGS(fucomi, true, false)
+COMPARE_TO_FLAGS(fucomip, true, true)
+
+X87_EXEC(ftst, compare(v, in, x, x87_empty(v, 0), (struct f80){0}, false, false, 0))
+X87_STAMP(ftst, quick_test(v, in))
 
 /* clang-format off */
 #define WAITS X87 | X87_WAIT
-#define ROW(name, encoding, operands, exec) {name, encoding, operands, exec, WAITS, .feature = F_FPU}
-#define ROW_STAMPED(name, encoding, form) \
-    {name, encoding, "F", exec_##form, WAITS, .feature = F_FPU, .stamp = stamp_##form}
-#define ROW_MEMORY(name, encoding, form) \
-    {name, encoding, "M", exec_##form, WAITS, .feature = F_FPU, .stamp = stamp_##form}
+#define ROW(name, encoding, operands, form) \
+    {name, encoding, operands, exec_##form, WAITS, .feature = F_FPU, .stamp = stamp_##form}
+#define ROW_STAMPED(name, encoding, form) ROW(name, encoding, "F", form)
+#define ROW_MEMORY(name, encoding, form) ROW(name, encoding, "M", form)
 #define ARITH_MEMORY_ROWS(op, digit) \
     ROW_MEMORY("f" #op, "d8 " digit, op##_m32), \
     ROW_MEMORY("f" #op, "dc " digit, op##_m64), \
     ROW_MEMORY("fi" #op, "da " digit, op##_i32), \
-    ROW("fi" #op, "de " digit, "M", exec_##op##_i16)
+    ROW_MEMORY("fi" #op, "de " digit, op##_i16)
 #define COMI_ROW(name, encoding) \
     {#name, encoding, "F", exec_##name, WAITS, .flags_written = FLAGS_ARITH, .feature = F_CMOV, \
      .stamp = stamp_##name}
@@ -333,28 +444,28 @@ const struct insn_def isa_x87[] = {
     ROW_STAMPED("fdivrp", "de f0+i", divr_p),
     ROW_STAMPED("fdivp", "de f8+i", div_p),
 
-    ROW("fcom", "d8 /2", "M", exec_fcom_m32),
-    ROW("fcom", "dc /2", "M", exec_fcom_m64),
-    ROW("ficom", "da /2", "M", exec_ficom_i32),
-    ROW("ficom", "de /2", "M", exec_ficom_i16),
-    ROW("fcomp", "d8 /3", "M", exec_fcomp_m32),
-    ROW("fcomp", "dc /3", "M", exec_fcomp_m64),
-    ROW("ficomp", "da /3", "M", exec_ficomp_i32),
-    ROW("ficomp", "de /3", "M", exec_ficomp_i16),
-    ROW("fcom", "d8 d0+i", "F", exec_fcom),
-    ROW("fcomp", "d8 d8+i", "F", exec_fcomp),
-    ROW("fcom2", "dc d0+i", "F", exec_fcom),
-    ROW("fcomp3", "dc d8+i", "F", exec_fcomp),
-    ROW("fcomp5", "de d0+i", "F", exec_fcomp),
-    ROW("fcompp", "de d9", "", exec_fcompp),
-    ROW("fucom", "dd e0+i", "F", exec_fucom),
-    ROW("fucomp", "dd e8+i", "F", exec_fucomp),
-    ROW("fucompp", "da e9", "", exec_fucompp),
+    ROW("fcom", "d8 /2", "M", fcom_m32),
+    ROW("fcom", "dc /2", "M", fcom_m64),
+    ROW("ficom", "da /2", "M", ficom_i32),
+    ROW("ficom", "de /2", "M", ficom_i16),
+    ROW("fcomp", "d8 /3", "M", fcomp_m32),
+    ROW("fcomp", "dc /3", "M", fcomp_m64),
+    ROW("ficomp", "da /3", "M", ficomp_i32),
+    ROW("ficomp", "de /3", "M", ficomp_i16),
+    ROW("fcom", "d8 d0+i", "F", fcom),
+    ROW("fcomp", "d8 d8+i", "F", fcomp),
+    ROW("fcom2", "dc d0+i", "F", fcom),
+    ROW("fcomp3", "dc d8+i", "F", fcomp),
+    ROW("fcomp5", "de d0+i", "F", fcomp),
+    ROW("fcompp", "de d9", "", fcompp),
+    ROW("fucom", "dd e0+i", "F", fucom),
+    ROW("fucomp", "dd e8+i", "F", fucomp),
+    ROW("fucompp", "da e9", "", fucompp),
     COMI_ROW(fcomi, "db f0+i"),
     COMI_ROW(fucomi, "db e8+i"),
     COMI_ROW(fcomip, "df f0+i"),
     COMI_ROW(fucomip, "df e8+i"),
-    ROW("ftst", "d9 e4", "", exec_ftst),
+    ROW("ftst", "d9 e4", "", ftst),
     {0},
 };
 /* clang-format on */

@@ -61,6 +61,43 @@ static bool exec_fnstsw(struct vcpu *v, const struct insn *in, struct operands *
     return true;
 }
 
+/* ---- control and status words, stamped ---- */
+
+/* No error pending before or after, and FERR# stays. */
+static ALWAYS_INLINE bool quick_fldcw(struct vcpu *v, const u8 *p)
+{
+    const u32 value = (u32)load_le(p, 2);
+    const u32 fsw = v->state.fpu.fsw;
+
+    if (unlikely((fsw & FSW_ES) || (fsw & ~value & FP_ALL) || v->state.ferr))
+        return false;
+    v->state.fpu.fcw = (u16)((value & FCW_WRITABLE) | FCW_FIXED);
+    return true;
+}
+
+static ALWAYS_INLINE bool quick_word(u8 *p, u16 word)
+{
+    store_le(p, word, 2);
+    return true;
+}
+
+static ALWAYS_INLINE bool quick_fnstsw_ax(struct vcpu *v)
+{
+    reg_write(v, REG_RAX, 2, v->state.fpu.fsw);
+    return true;
+}
+
+static ALWAYS_INLINE bool quick_fwait(const struct vcpu *v)
+{
+    return !(v->state.fpu.fsw & FSW_ES) && (v->state.cr0 & (CR0_MP | CR0_TS)) != (CR0_MP | CR0_TS);
+}
+
+X87_STAMP_LOAD(fldcw, 2, quick_fldcw(v, m.p))
+X87_STAMP_STORE(fnstcw, 2, quick_word(m.p, v->state.fpu.fcw))
+X87_STAMP_STORE(fnstsw, 2, quick_word(m.p, v->state.fpu.fsw))
+X87_STAMP(fnstsw_ax, quick_fnstsw_ax(v))
+X87_STAMP(fwait, quick_fwait(v))
+
 /* ---- the environment ---- */
 
 /* The image in memory: seven fields of 2 or 4 bytes. */
@@ -291,10 +328,10 @@ const struct insn_def isa_x87_control[] = {
     {"fneni", "db e0", "", exec_ignored, X87, .feature = F_FPU},
     {"fndisi", "db e1", "", exec_ignored, X87, .feature = F_FPU},
     {"fnsetpm", "db e4", "", exec_ignored, X87, .feature = F_FPU},
-    {"fldcw", "d9 /5", "Mw", exec_fldcw, X87 | X87_WAIT, .feature = F_FPU},
-    {"fnstcw", "d9 /7", "=Mw", exec_fnstcw, X87, .feature = F_FPU},
-    {"fnstsw", "dd /7", "=Mw", exec_fnstsw, X87, .feature = F_FPU},
-    {"fnstsw", "df e0", "=AX", exec_fnstsw, X87, .feature = F_FPU},
+    {"fldcw", "d9 /5", "Mw", exec_fldcw, X87 | X87_WAIT, .feature = F_FPU, .stamp = stamp_fldcw},
+    {"fnstcw", "d9 /7", "=Mw", exec_fnstcw, X87, .feature = F_FPU, .stamp = stamp_fnstcw},
+    {"fnstsw", "dd /7", "=Mw", exec_fnstsw, X87, .feature = F_FPU, .stamp = stamp_fnstsw},
+    {"fnstsw", "df e0", "=AX", exec_fnstsw, X87, .feature = F_FPU, .stamp = stamp_fnstsw_ax},
     {"fnstenv", "d9 /6", "M", exec_fnstenv, X87, .feature = F_FPU},
     {"fldenv", "d9 /4", "M", exec_fldenv, X87 | X87_WAIT, .feature = F_FPU},
     {"fnsave", "dd /6", "M", exec_fnsave, X87, .feature = F_FPU},
@@ -304,7 +341,7 @@ const struct insn_def isa_x87_control[] = {
     {"fincstp", "d9 f7", "", exec_fincstp, X87 | X87_WAIT, .feature = F_FPU},
     {"fdecstp", "d9 f6", "", exec_fdecstp, X87 | X87_WAIT, .feature = F_FPU},
     {"fnop", "d9 d0", "", exec_fnop, X87 | X87_WAIT, .feature = F_FPU},
-    {"fwait", "9b", "", exec_fwait, 0, .feature = F_FPU},
+    {"fwait", "9b", "", exec_fwait, 0, .feature = F_FPU, .stamp = stamp_fwait},
     {0},
 };
 /* clang-format on */

@@ -54,6 +54,59 @@ UNARY(fsqrt, fp80_sqrt)
 UNARY(frndint, fp80_round_integral)
 UNARY(f2xm1, fp80_f2xm1)
 
+/* FCHS, FABS: any operand. */
+static ALWAYS_INLINE bool quick_sign(struct vcpu *v, const struct insn *in, u32 keep, u32 flip)
+{
+    struct x87_stack s;
+    struct f80 *st0;
+
+    if (!x87_ready(v, &s) || unlikely(!x87_full(&s, 0)))
+        return false;
+    st0 = x87_st(v, &s, 0);
+    st0->se = (u16)((st0->se & keep) ^ flip);
+    x87_quick_pointers(v, in, NULL);
+    x87_stack_commit(v, &s, FSW_C1, 0, 0);
+    return true;
+}
+
+static ALWAYS_INLINE bool quick_fsqrt(struct vcpu *v, const struct insn *in, u32 drop)
+{
+    struct x87_stack s;
+    struct f80 result;
+    u32 status;
+
+    if (!x87_ready(v, &s) || unlikely(!x87_full(&s, 0)) ||
+        !quick_sqrt(*x87_st(v, &s, 0), drop, &result, &status))
+        return false;
+    x87_put(x87_st(v, &s, 0), result);
+    x87_quick_pointers(v, in, NULL);
+    x87_stack_commit(v, &s, FSW_C1, status, 0);
+    return true;
+}
+
+static ALWAYS_INLINE bool kernel_unary(struct vcpu *v, const struct insn *in,
+                                       struct f80 (*f)(struct f80 a, struct fp_env *env))
+{
+    struct fp_env env = x87_env(v);
+    struct f80 result;
+
+    if (unlikely(x87_empty(v, 0)))
+        return false;
+    result = f(x87_get(v, 0), &env);
+    if (!x87_masked(v, &env))
+        return false;
+    x87_kernel_commit(v, in, &env, NULL);
+    x87_set(v, 0, result);
+    return true;
+}
+
+X87_STAMP(fchs, quick_sign(v, in, 0xffff, 0x8000))
+X87_STAMP(fabs, quick_sign(v, in, 0x7fff, 0))
+X87_STAMP3(fsqrt, x87_full_precision(v) && quick_fsqrt(v, in, 0),
+           (x87_any_precision(v) && quick_fsqrt(v, in, x87_drop(v))) ||
+               kernel_unary(v, in, fp80_sqrt))
+X87_STAMP(frndint, kernel_unary(v, in, fp80_round_integral))
+
 /* Functions of ST(0) and ST(1): the result goes to ST(0), or to ST(1) with a pop. */
 static bool binary(struct vcpu *v, const struct insn *in, const struct operands *x, bool pop,
                    struct f80 (*f)(struct f80 st0, struct f80 st1, struct fp_env *env))
@@ -287,9 +340,12 @@ static bool exec_fxam(struct vcpu *v, const struct insn *in, struct operands *x)
 #define ROW(name, encoding) \
     {#name, encoding, "", exec_##name, X87 | X87_WAIT, .feature = F_FPU}
 
+#define ROW_STAMPED(name, encoding) \
+    {#name, encoding, "", exec_##name, X87 | X87_WAIT, .feature = F_FPU, .stamp = stamp_##name}
+
 const struct insn_def isa_x87_math[] = {
-    ROW(fchs, "d9 e0"),
-    ROW(fabs, "d9 e1"),
+    ROW_STAMPED(fchs, "d9 e0"),
+    ROW_STAMPED(fabs, "d9 e1"),
     ROW(fxam, "d9 e5"),
     ROW(f2xm1, "d9 f0"),
     ROW(fyl2x, "d9 f1"),
@@ -299,9 +355,9 @@ const struct insn_def isa_x87_math[] = {
     ROW(fprem1, "d9 f5"),
     ROW(fprem, "d9 f8"),
     ROW(fyl2xp1, "d9 f9"),
-    ROW(fsqrt, "d9 fa"),
+    ROW_STAMPED(fsqrt, "d9 fa"),
     ROW(fsincos, "d9 fb"),
-    ROW(frndint, "d9 fc"),
+    ROW_STAMPED(frndint, "d9 fc"),
     ROW(fscale, "d9 fd"),
     ROW(fsin, "d9 fe"),
     ROW(fcos, "d9 ff"),

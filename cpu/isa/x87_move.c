@@ -78,52 +78,44 @@ X87_EXEC(fild_i16, load_int(v, in, x, 2))
 X87_EXEC(fild_i32, load_int(v, in, x, 4))
 X87_EXEC(fild_i64, load_int(v, in, x, 8))
 
-static ALWAYS_INLINE bool quick_push(struct vcpu *v, const struct insn *in, struct f80 value,
-                                     const struct fp_env *env, bool memory)
+/* NaNs are quieted, denormals and signalling NaNs raise something: the generic path. */
+static ALWAYS_INLINE bool quick_load(struct vcpu *v, const struct insn *in,
+                                     const struct x87_memory *m, u32 bytes)
 {
-    if (unlikely(!x87_empty(v, 7)) || !x87_quick(v, env))
-        return false;
-    x87_quick_commit(v, in, env, memory);
-    x87_push(v, value);
-    return true;
-}
-
-static ALWAYS_INLINE bool quick_load(struct vcpu *v, const struct insn *in, const u8 *p, u32 bytes)
-{
-    struct fp_env env = x87_env(v);
     struct f80 value = {0};
 
-    if (bytes == 4)
-        value = fp80_from_f32((u32)load_le(p, 4), &env);
-    else if (bytes == 8)
-        value = fp80_from_f64(load_le(p, 8), &env);
-    else
-        memcpy(&value, p, 10);
-    return quick_push(v, in, value, &env, true);
+    if (bytes == 10) {
+        value.mant = load_le(m->p, 8);
+        value.se = (u16)load_le(m->p + 8, 2);
+    } else if (!(bytes == 4 ? quick_widen(load_le(m->p, 4), 23, 0xff, &value)
+                            : quick_widen(load_le(m->p, 8), 52, 0x7ff, &value))) {
+        return false;
+    }
+    return x87_quick_push(v, in, value, m);
 }
 
-static ALWAYS_INLINE bool quick_load_int(struct vcpu *v, const struct insn *in, const u8 *p,
-                                         u32 bytes)
+static ALWAYS_INLINE bool quick_load_int(struct vcpu *v, const struct insn *in,
+                                         const struct x87_memory *m, u32 bytes)
 {
-    const struct fp_env env = x87_env(v);
+    const i64 value = (i64)sign_extend(load_le(m->p, bytes), bytes);
 
-    return quick_push(v, in, fp80_from_i64((i64)sign_extend(load_le(p, bytes), bytes)), &env, true);
+    return x87_quick_push(v, in, quick_from_i64(value), m);
 }
 
 static ALWAYS_INLINE bool quick_fld(struct vcpu *v, const struct insn *in)
 {
-    const struct fp_env env = x87_env(v);
+    const u32 i = in->rm & 7;
 
-    return !x87_empty(v, in->rm & 7) && quick_push(v, in, x87_get(v, in->rm & 7), &env, false);
+    return likely(!x87_empty(v, i)) && x87_quick_push(v, in, x87_get(v, i), NULL);
 }
 
 X87_STAMP(fld, quick_fld(v, in))
-X87_STAMP_LOAD(fld_m32, 4, quick_load(v, in, p, 4))
-X87_STAMP_LOAD(fld_m64, 8, quick_load(v, in, p, 8))
-X87_STAMP_LOAD(fld_m80, 10, quick_load(v, in, p, 10))
-X87_STAMP_LOAD(fild_i16, 2, quick_load_int(v, in, p, 2))
-X87_STAMP_LOAD(fild_i32, 4, quick_load_int(v, in, p, 4))
-X87_STAMP_LOAD(fild_i64, 8, quick_load_int(v, in, p, 8))
+X87_STAMP_LOAD(fld_m32, 4, quick_load(v, in, &m, 4))
+X87_STAMP_LOAD(fld_m64, 8, quick_load(v, in, &m, 8))
+X87_STAMP_LOAD(fld_m80, 10, quick_load(v, in, &m, 10))
+X87_STAMP_LOAD(fild_i16, 2, quick_load_int(v, in, &m, 2))
+X87_STAMP_LOAD(fild_i32, 4, quick_load_int(v, in, &m, 4))
+X87_STAMP_LOAD(fild_i64, 8, quick_load_int(v, in, &m, 8))
 
 static bool exec_fbld(struct vcpu *v, const struct insn *in, struct operands *x)
 {
@@ -135,7 +127,7 @@ static bool exec_fbld(struct vcpu *v, const struct insn *in, struct operands *x)
 }
 
 /* FLD1 .. FLDZ (D9 E8..EE): 66 bits of each constant, rounded as RC says. SDM Vol 2A "FLD1". */
-static bool exec_fld_constant(struct vcpu *v, const struct insn *in, struct operands *x)
+static ALWAYS_INLINE struct f80 constant(const struct vcpu *v, const struct insn *in)
 {
     static const struct {
         u64 mant;
@@ -152,14 +144,22 @@ static bool exec_fld_constant(struct vcpu *v, const struct insn *in, struct oper
         {0, 0, 0},
     };
     const u32 i = in->rm & 7;
-    struct fp_env env = {0};
     struct f80 value = {.mant = constants[i].mant, .se = constants[i].se};
-    const u32 rounding = v->state.fpu.fcw >> 10 & 3;
+    const u32 rounding = v->state.fpu.fcw >> FCW_RC_SHIFT & 3;
 
     if (constants[i].low && (rounding == FP_UP || (rounding == FP_NEAREST && constants[i].low > 1)))
         value.mant++;
-    return push_value(v, in, x, value, &env);
+    return value;
 }
+
+static bool exec_fld_constant(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    const struct fp_env env = {0};
+
+    return push_value(v, in, x, constant(v, in), &env);
+}
+
+X87_STAMP(fld_constant, x87_quick_push(v, in, constant(v, in), NULL))
 
 /* ---- stores ---- */
 
@@ -188,7 +188,8 @@ static ALWAYS_INLINE bool store_float(struct vcpu *v, const struct insn *in, str
     }
     if (!x87_can_commit(v, outcome))
         return false;
-    if (outcome.deliver && !x87_store(v, in, x, bytes, raw))
+    /* A fault of the destination comes first, even if nothing is stored. */
+    if (!(outcome.deliver ? x87_store(v, in, x, bytes, raw) : x87_probe(v, in, x, bytes)))
         return false;
     if (!x87_commit(v, in, x, outcome))
         return false;
@@ -222,7 +223,8 @@ static ALWAYS_INLINE bool store_int(struct vcpu *v, const struct insn *in, struc
     outcome = empty ? x87_stack_fault(v, X87_UNDERFLOW) : x87_outcome(v, &env);
     if (!x87_can_commit(v, outcome))
         return false;
-    if (outcome.deliver && !x87_store(v, in, x, bytes, raw))
+    /* A fault of the destination comes first, even if nothing is stored. */
+    if (!(outcome.deliver ? x87_store(v, in, x, bytes, raw) : x87_probe(v, in, x, bytes)))
         return false;
     if (!x87_commit(v, in, x, outcome))
         return false;
@@ -241,29 +243,71 @@ X87_EXEC(fisttp_i32, store_int(v, in, x, 4, true, true))
 X87_EXEC(fisttp_i64, store_int(v, in, x, 8, true, true))
 X87_EXEC(fbstp, store_int(v, in, x, 10, false, true))
 
-static ALWAYS_INLINE bool quick_store(struct vcpu *v, const struct insn *in, u8 *p, u32 bytes,
-                                      bool pop)
+static ALWAYS_INLINE bool quick_store(struct vcpu *v, const struct insn *in,
+                                      const struct x87_memory *m, u32 bytes, bool pop)
+{
+    struct x87_stack s;
+    struct f80 source;
+    u32 status = 0;
+    u64 value;
+
+    if (!x87_ready(v, &s) || unlikely(!x87_full(&s, 0)))
+        return false;
+    source = *x87_st(v, &s, 0);
+    if (bytes == 10) {
+        store_le(m->p, source.mant, 8);
+        store_le(m->p + 8, source.se, 2);
+    } else {
+        if (!x87_control_is(v, FCW_RC, FP_NEAREST << FCW_RC_SHIFT) ||
+            !(bytes == 4 ? quick_narrow(source, 23, 0xff, &value, &status)
+                         : quick_narrow(source, 52, 0x7ff, &value, &status)))
+            return false;
+        store_le(m->p, value, bytes);
+    }
+    x87_quick_pointers(v, in, m);
+    x87_stack_commit(v, &s, FSW_C1, status, pop);
+    return true;
+}
+
+static ALWAYS_INLINE bool quick_store_int(struct vcpu *v, const struct insn *in,
+                                          const struct x87_memory *m, u32 bytes, bool truncate,
+                                          bool pop)
+{
+    const u32 rounding = truncate ? FP_TRUNCATE : v->state.fpu.fcw >> FCW_RC_SHIFT & 3;
+    struct x87_stack s;
+    u32 status;
+    u64 value;
+
+    if (!x87_ready(v, &s) || unlikely(!x87_full(&s, 0)) || !x87_control_is(v, 0, 0) ||
+        !quick_to_int(*x87_st(v, &s, 0), bytes, rounding, &value, &status))
+        return false;
+    store_le(m->p, value, bytes);
+    x87_quick_pointers(v, in, m);
+    x87_stack_commit(v, &s, FSW_C1, status, pop);
+    return true;
+}
+
+static ALWAYS_INLINE bool kernel_store(struct vcpu *v, const struct insn *in,
+                                       const struct x87_memory *m, u32 bytes, bool pop)
 {
     struct fp_env env = x87_env(v);
-    struct f80 raw = x87_get(v, 0);
+    u64 value;
 
     if (unlikely(x87_empty(v, 0)))
         return false;
-    if (bytes == 4)
-        raw.mant = fp80_to_f32(raw, &env);
-    else if (bytes == 8)
-        raw.mant = fp80_to_f64(raw, &env);
-    if (!x87_quick(v, &env))
+    value = bytes == 4 ? fp80_to_f32(x87_get(v, 0), &env) : fp80_to_f64(x87_get(v, 0), &env);
+    if (!x87_masked(v, &env))
         return false;
-    memcpy(p, &raw, bytes);
-    x87_quick_commit(v, in, &env, true);
+    store_le(m->p, value, bytes);
+    x87_kernel_commit(v, in, &env, m);
     if (pop)
         x87_pop(v);
     return true;
 }
 
-static ALWAYS_INLINE bool quick_store_int(struct vcpu *v, const struct insn *in, u8 *p, u32 bytes,
-                                          bool truncate, bool pop)
+static ALWAYS_INLINE bool kernel_store_int(struct vcpu *v, const struct insn *in,
+                                           const struct x87_memory *m, u32 bytes, bool truncate,
+                                           bool pop)
 {
     struct fp_env env = x87_env(v);
     u64 value;
@@ -273,26 +317,35 @@ static ALWAYS_INLINE bool quick_store_int(struct vcpu *v, const struct insn *in,
     if (truncate)
         env.rounding = FP_TRUNCATE;
     value = fp80_to_int(x87_get(v, 0), bytes, &env);
-    if (!x87_quick(v, &env))
+    if (!x87_masked(v, &env))
         return false;
-    store_le(p, value, bytes);
-    x87_quick_commit(v, in, &env, true);
+    store_le(m->p, value, bytes);
+    x87_kernel_commit(v, in, &env, m);
     if (pop)
         x87_pop(v);
     return true;
 }
 
-X87_STAMP_STORE(fst_m32, 4, quick_store(v, in, p, 4, false))
-X87_STAMP_STORE(fstp_m32, 4, quick_store(v, in, p, 4, true))
-X87_STAMP_STORE(fst_m64, 8, quick_store(v, in, p, 8, false))
-X87_STAMP_STORE(fstp_m64, 8, quick_store(v, in, p, 8, true))
-X87_STAMP_STORE(fstp_m80, 10, quick_store(v, in, p, 10, true))
-X87_STAMP_STORE(fist_i32, 4, quick_store_int(v, in, p, 4, false, false))
-X87_STAMP_STORE(fistp_i16, 2, quick_store_int(v, in, p, 2, false, true))
-X87_STAMP_STORE(fistp_i32, 4, quick_store_int(v, in, p, 4, false, true))
-X87_STAMP_STORE(fistp_i64, 8, quick_store_int(v, in, p, 8, false, true))
-X87_STAMP_STORE(fisttp_i32, 4, quick_store_int(v, in, p, 4, true, true))
-X87_STAMP_STORE(fisttp_i64, 8, quick_store_int(v, in, p, 8, true, true))
+#define STAMP_FST(name, bytes, pop)                                                                \
+    X87_STAMP3_STORE(name, bytes, quick_store(v, in, &m, bytes, pop),                              \
+                     kernel_store(v, in, &m, bytes, pop))
+#define STAMP_FIST(name, bytes, truncate, pop)                                                     \
+    X87_STAMP3_STORE(name, bytes, quick_store_int(v, in, &m, bytes, truncate, pop),                \
+                     kernel_store_int(v, in, &m, bytes, truncate, pop))
+
+STAMP_FST(fst_m32, 4, false)
+STAMP_FST(fstp_m32, 4, true)
+STAMP_FST(fst_m64, 8, false)
+STAMP_FST(fstp_m64, 8, true)
+X87_STAMP_STORE(fstp_m80, 10, quick_store(v, in, &m, 10, true))
+STAMP_FIST(fist_i16, 2, false, false)
+STAMP_FIST(fist_i32, 4, false, false)
+STAMP_FIST(fistp_i16, 2, false, true)
+STAMP_FIST(fistp_i32, 4, false, true)
+STAMP_FIST(fistp_i64, 8, false, true)
+STAMP_FIST(fisttp_i16, 2, true, true)
+STAMP_FIST(fisttp_i32, 4, true, true)
+STAMP_FIST(fisttp_i64, 8, true, true)
 
 /* FST ST(i), FSTP ST(i). The D9 D8+i alias does not tell of an empty register. */
 static bool store_register(struct vcpu *v, const struct insn *in, struct operands *x, bool pop,
@@ -323,14 +376,16 @@ X87_EXEC(fstp_quiet, store_register(v, in, x, true, true))
 
 static ALWAYS_INLINE bool quick_store_register(struct vcpu *v, const struct insn *in, bool pop)
 {
-    const struct fp_env env = x87_env(v);
+    const u32 i = in->rm & 7;
+    struct x87_stack s;
 
-    if (unlikely(x87_empty(v, 0)) || !x87_quick(v, &env))
+    if (!x87_ready(v, &s) || unlikely(!x87_full(&s, 0)))
         return false;
-    x87_quick_commit(v, in, &env, false);
-    x87_set(v, in->rm & 7, x87_get(v, 0));
-    if (pop)
-        x87_pop(v);
+    x87_put(x87_st(v, &s, i), *x87_st(v, &s, 0));
+    s.tags |= 1u << ((s.top + i) & 7);
+    v->state.fpu.ftw = (u8)s.tags;
+    x87_quick_pointers(v, in, NULL);
+    x87_stack_commit(v, &s, FSW_C1, 0, pop);
     return true;
 }
 
@@ -341,15 +396,17 @@ X87_STAMP(fstp, quick_store_register(v, in, true))
 
 static ALWAYS_INLINE bool quick_fxch(struct vcpu *v, const struct insn *in)
 {
-    const struct fp_env env = x87_env(v);
     const u32 i = in->rm & 7;
-    const struct f80 a = x87_get(v, 0);
+    struct x87_stack s;
+    struct f80 a;
 
-    if (unlikely(x87_empty(v, 0) || x87_empty(v, i)) || !x87_quick(v, &env))
+    if (!x87_ready(v, &s) || unlikely(!x87_full(&s, 0) || !x87_full(&s, i)))
         return false;
-    x87_quick_commit(v, in, &env, false);
-    x87_set(v, 0, x87_get(v, i));
-    x87_set(v, i, a);
+    a = *x87_st(v, &s, 0);
+    x87_put(x87_st(v, &s, 0), *x87_st(v, &s, i));
+    x87_put(x87_st(v, &s, i), a);
+    x87_quick_pointers(v, in, NULL);
+    x87_stack_commit(v, &s, FSW_C1, 0, 0);
     return true;
 }
 
@@ -395,14 +452,31 @@ static bool fcmov(struct vcpu *v, const struct insn *in, struct operands *x, boo
     return true;
 }
 
-X87_EXEC(fcmovb, fcmov(v, in, x, flag_cf(v)))
-X87_EXEC(fcmove, fcmov(v, in, x, flag_zf(v)))
-X87_EXEC(fcmovbe, fcmov(v, in, x, flag_cf(v) || flag_zf(v)))
-X87_EXEC(fcmovu, fcmov(v, in, x, flag_pf(v)))
-X87_EXEC(fcmovnb, fcmov(v, in, x, !flag_cf(v)))
-X87_EXEC(fcmovne, fcmov(v, in, x, !flag_zf(v)))
-X87_EXEC(fcmovnbe, fcmov(v, in, x, !flag_cf(v) && !flag_zf(v)))
-X87_EXEC(fcmovnu, fcmov(v, in, x, !flag_pf(v)))
+/* Nothing changes but the pointers and perhaps ST(0). */
+static ALWAYS_INLINE bool quick_fcmov(struct vcpu *v, const struct insn *in, bool moves)
+{
+    const u32 i = in->rm & 7;
+    struct x87_stack s;
+
+    if (!x87_ready(v, &s) || unlikely(!x87_full(&s, 0) || !x87_full(&s, i)))
+        return false;
+    x87_put(x87_st(v, &s, 0), *x87_st(v, &s, moves ? i : 0));
+    x87_quick_pointers(v, in, NULL);
+    return true;
+}
+
+#define FCMOV(name, moves)                                                                         \
+    X87_EXEC(name, fcmov(v, in, x, moves))                                                         \
+    X87_STAMP(name, quick_fcmov(v, in, moves))
+
+FCMOV(fcmovb, flag_cf(v))
+FCMOV(fcmove, flag_zf(v))
+FCMOV(fcmovbe, flag_cf(v) || flag_zf(v))
+FCMOV(fcmovu, flag_pf(v))
+FCMOV(fcmovnb, !flag_cf(v))
+FCMOV(fcmovne, !flag_zf(v))
+FCMOV(fcmovnbe, !flag_cf(v) && !flag_zf(v))
+FCMOV(fcmovnu, !flag_pf(v))
 
 /* clang-format off */
 #define WAITS X87 | X87_WAIT
@@ -411,8 +485,10 @@ X87_EXEC(fcmovnu, fcmov(v, in, x, !flag_pf(v)))
     {name, encoding, "F", exec_##form, WAITS, .feature = F_FPU, .stamp = stamp_##form}
 #define ROW_MEMORY(name, encoding, form) \
     {name, encoding, "M", exec_##form, WAITS, .feature = F_FPU, .stamp = stamp_##form}
+#define ROW_CONSTANT(name, encoding) \
+    {name, encoding, "", exec_fld_constant, WAITS, .feature = F_FPU, .stamp = stamp_fld_constant}
 #define CMOV_ROW(name, encoding) \
-    {#name, encoding, "F", exec_##name, WAITS, .feature = F_CMOV}
+    {#name, encoding, "F", exec_##name, WAITS, .feature = F_CMOV, .stamp = stamp_##name}
 
 const struct insn_def isa_x87_move[] = {
     ROW_MEMORY("fld", "d9 /0", fld_m32),
@@ -423,13 +499,13 @@ const struct insn_def isa_x87_move[] = {
     ROW_MEMORY("fild", "db /0", fild_i32),
     ROW_MEMORY("fild", "df /5", fild_i64),
     ROW("fbld", "df /4", "M", exec_fbld),
-    ROW("fld1", "d9 e8", "", exec_fld_constant),
-    ROW("fldl2t", "d9 e9", "", exec_fld_constant),
-    ROW("fldl2e", "d9 ea", "", exec_fld_constant),
-    ROW("fldpi", "d9 eb", "", exec_fld_constant),
-    ROW("fldlg2", "d9 ec", "", exec_fld_constant),
-    ROW("fldln2", "d9 ed", "", exec_fld_constant),
-    ROW("fldz", "d9 ee", "", exec_fld_constant),
+    ROW_CONSTANT("fld1", "d9 e8"),
+    ROW_CONSTANT("fldl2t", "d9 e9"),
+    ROW_CONSTANT("fldl2e", "d9 ea"),
+    ROW_CONSTANT("fldpi", "d9 eb"),
+    ROW_CONSTANT("fldlg2", "d9 ec"),
+    ROW_CONSTANT("fldln2", "d9 ed"),
+    ROW_CONSTANT("fldz", "d9 ee"),
 
     ROW_MEMORY("fst", "d9 /2", fst_m32),
     ROW_MEMORY("fst", "dd /2", fst_m64),
@@ -439,21 +515,21 @@ const struct insn_def isa_x87_move[] = {
     ROW_STAMPED("fst", "dd d0+i", fst),
     ROW_STAMPED("fstp", "dd d8+i", fstp),
     ROW("fstpnce", "d9 d8+i", "F", exec_fstp_quiet),
-    ROW("fstp8", "df d0+i", "F", exec_fstp),
-    ROW("fstp9", "df d8+i", "F", exec_fstp),
-    ROW("fist", "df /2", "M", exec_fist_i16),
+    ROW_STAMPED("fstp8", "df d0+i", fstp),
+    ROW_STAMPED("fstp9", "df d8+i", fstp),
+    ROW_MEMORY("fist", "df /2", fist_i16),
     ROW_MEMORY("fist", "db /2", fist_i32),
     ROW_MEMORY("fistp", "df /3", fistp_i16),
     ROW_MEMORY("fistp", "db /3", fistp_i32),
     ROW_MEMORY("fistp", "df /7", fistp_i64),
-    {"fisttp", "df /1", "M", exec_fisttp_i16, WAITS, .feature = F_SSE3},
+    {"fisttp", "df /1", "M", exec_fisttp_i16, WAITS, .feature = F_SSE3, .stamp = stamp_fisttp_i16},
     {"fisttp", "db /1", "M", exec_fisttp_i32, WAITS, .feature = F_SSE3, .stamp = stamp_fisttp_i32},
     {"fisttp", "dd /1", "M", exec_fisttp_i64, WAITS, .feature = F_SSE3, .stamp = stamp_fisttp_i64},
     ROW("fbstp", "df /6", "M", exec_fbstp),
 
     ROW_STAMPED("fxch", "d9 c8+i", fxch),
-    ROW("fxch4", "dd c8+i", "F", exec_fxch),
-    ROW("fxch7", "df c8+i", "F", exec_fxch),
+    ROW_STAMPED("fxch4", "dd c8+i", fxch),
+    ROW_STAMPED("fxch7", "df c8+i", fxch),
     CMOV_ROW(fcmovb, "da c0+i"),
     CMOV_ROW(fcmove, "da c8+i"),
     CMOV_ROW(fcmovbe, "da d0+i"),

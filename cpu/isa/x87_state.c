@@ -105,6 +105,15 @@ bool x87_store(struct vcpu *v, const struct insn *in, const struct operands *x, 
     return mem_store_bytes(v, la, &raw, 10, flags);
 }
 
+bool x87_probe(struct vcpu *v, const struct insn *in, const struct operands *x, u32 bytes)
+{
+    const u32 flags = in->seg == SEG_SS ? ACCESS_STACK : 0;
+    u64 la;
+
+    return seg_linear(v, in->seg, x->offset, bytes, ACCESS_WRITE, &la) &&
+           mem_probe_write(v, la, bytes, flags);
+}
+
 /* 0 valid, 1 zero, 2 special, 3 empty. */
 static u32 tag_of(struct f80 a)
 {

@@ -10,6 +10,7 @@
 #include "cpu/encoding.h"
 #include "cpu/engine.h"
 #include "cpu/isa/fpu.h"
+#include "tests/effort.h"
 #include "tests/fp/values.h"
 
 #include <check.h>

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The kernels against MPFR: basic operations in every format, rounding and precision mode, and the
  * transcendental functions, which turn out to be correctly rounded. */
+#include "tests/effort.h"
 #include "tests/fp/values.h"
 
 #include <check.h>
 #include <mpfr.h>
 
-enum { ROUNDS = 12000, TRANSCENDENTAL_ROUNDS = 4000 };
+enum { ROUNDS = EFFORT(12000), TRANSCENDENTAL_ROUNDS = EFFORT(4000) };
 
 /* How MPFR sees a format: significands are in [0.5, 1). */
 struct format {

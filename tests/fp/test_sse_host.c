@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* binary32/64 kernels against the host's SSE unit: results and MXCSR flags, bit for bit. */
+#include "tests/effort.h"
 #include "tests/fp/values.h"
 
 #include <check.h>
@@ -8,7 +9,7 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-enum { ROUNDS = 60000 };
+enum { ROUNDS = EFFORT(20000) };
 
 static u32 host_mxcsr;
 
@@ -223,7 +224,7 @@ FMA(vfmadd_sd_agrees, "vfmadd213sd", fp64_fma, 0, u64, random_f64, M64)
 
 START_TEST(binary16_conversions_agree)
 {
-    if (!__builtin_cpu_supports("f16c"))
+    if (!host_has_f16c())
         return;
     for (u32 i = 0; i < ROUNDS; i++) {
         const u32 a =
@@ -253,7 +254,7 @@ END_TEST
 /* |estimate * a - 1| <= 1.5 * 2^-12, computed exactly in integers for a in [1, 2). */
 START_TEST(reciprocal_estimate_is_within_the_manuals_bound)
 {
-    for (u32 i = 0; i < 1 << 16; i++) {
+    for (u32 i = 0; i < EFFORT(1 << 16); i++) {
         const u32 a = 0x3f800000 | (u32)random_below(1 << 23);
         const u32 r = fp32_rcp_estimate(a);
         const u32 shift = 127 - (r >> 23);

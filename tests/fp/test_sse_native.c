@@ -8,7 +8,7 @@
 
 #if defined(__x86_64__)
 
-enum { ROUNDS = 120 };
+enum { ROUNDS = EFFORT(120) };
 
 struct machine {
     union vec ymm[4];
@@ -66,14 +66,14 @@ static void run_host(struct machine *m)
 static void run_guest(const struct native *n, struct machine *m, bool generic)
 {
     struct cpu_state *s = &guest->state;
-    const u32 host = mxcsr_enter();
+    const u32 host = mxcsr_enter(guest);
 
     for (u32 i = 1; i < 4; i++)
         s->ymm[i] = m->ymm[i];
     memory_write(guest_memory, (hpa_t){OPERAND_ADDRESS}, m->operand, sizeof(m->operand));
     s->reg[REG_RCX] = m->rcx;
     s->reg[REG_RDX] = m->rdx;
-    s->mxcsr = m->mxcsr;
+    mxcsr_write(guest, m->mxcsr);
     flags_load(guest, m->rflags);
     m->faulted = !native_run_guest(n, generic);
     if (m->faulted)
@@ -156,8 +156,7 @@ static bool comparable(const struct row *row)
         strstr(row->def.name, "mxcsr") || (row->def.attr & MMX))
         return false;
     if (row->flags & ROW_VEX)
-        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-               __builtin_cpu_supports("f16c");
+        return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && host_has_f16c();
     return __builtin_cpu_supports("sse4.1");
 }
 

@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The extended-precision kernel against the host's x87: results, exception flags, C1, condition
  * codes, in all rounding and precision modes, masked and unmasked. */
+#include "tests/effort.h"
 #include "tests/fp/values.h"
 
 #include <check.h>
 
 #if defined(__x86_64__)
 
-enum { ROUNDS = 40000 };
+enum { ROUNDS = EFFORT(40000) };
 enum { SW_C0 = 0x100, SW_C1 = 0x200, SW_C2 = 0x400, SW_C3 = 0x4000 };
 
 static u16 host_cw;

@@ -217,7 +217,7 @@ END_TEST
 
 START_TEST(stmxcsr_sees_the_flags_of_earlier_instructions)
 {
-    const u32 host = mxcsr_enter();
+    const u32 host = mxcsr_enter(guest);
 
     guest->state.ymm[1].q[0] = 0x3ff0000000000000;
     guest->state.ymm[2].q[0] = 0x4008000000000000;

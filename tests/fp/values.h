@@ -6,6 +6,18 @@
 #include "base/bits.h"
 #include "cpu/fp/fp.h"
 
+#if defined(__x86_64__)
+#include <cpuid.h>
+
+/* CPUID.01H:ECX bit 29; clang 14's __builtin_cpu_supports() does not know it. */
+static inline bool host_has_f16c(void)
+{
+    u32 a, b, c, d;
+
+    return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & BIT(29)) != 0;
+}
+#endif
+
 static u64 random_state = 0x9e3779b97f4a7c15;
 
 static inline u64 random64(void)
