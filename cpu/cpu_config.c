@@ -58,7 +58,7 @@ static const struct feature_def *find_feature(const char *name)
     return NULL;
 }
 
-/* "warning: <what> <name><rest>" */
+/* "<what> <name><rest>" */
 static void warn_line(void (*warn)(const char *line), const char *what, const char *name,
                       const char *rest)
 {
@@ -66,18 +66,20 @@ static void warn_line(void (*warn)(const char *line), const char *what, const ch
 
     if (warn == NULL)
         return;
-    (void)snprintf(line, sizeof(line), "warning: %s %s%s", what, name, rest);
+    (void)snprintf(line, sizeof(line), "%s %s%s", what, name, rest);
+    for (char *c = line; *c != '\0'; c++)
+        if ((unsigned char)*c < ' ') /* a warning is one line */
+            *c = '?';
     warn(line);
 }
 
 static bool choose_model(struct cpu_config *config, const char *name,
                          void (*warn)(const char *line), struct error *error)
 {
-    const struct cpu_alias *alias;
-
     config->model = find_model(name);
     if (config->model == NULL) {
-        alias = find_alias(name);
+        const struct cpu_alias *alias = find_alias(name);
+
         if (alias == NULL)
             return error_set(error, "-cpu %s: no such model (-cpu help lists them)", name);
         config->model = find_model(alias->model);
@@ -282,6 +284,7 @@ void vcpu_configure(struct vcpu *v, const struct cpu_config *config, u32 index, 
     for (unsigned i = 0; i < ARRAY_SIZE(v->state.random); i++)
         v->state.random[i] = split_mix(&x);
     vcpu_set_phys_bits(v, config->phys_bits);
+    cpuid_configure(v);
 }
 
 void cpu_config_help(void (*line)(const char *text))

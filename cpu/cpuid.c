@@ -40,33 +40,24 @@ static struct cpuid_result feature_bits(const struct vcpu *v, u32 leaf, u32 subl
     return (struct cpuid_result){reg[CPUID_EAX], reg[CPUID_EBX], reg[CPUID_ECX], reg[CPUID_EDX]};
 }
 
-static u32 max_basic_leaf(const struct vcpu *v)
+void cpuid_configure(struct vcpu *v)
 {
-    u32 max = v->model->level;
-
+    v->max_basic_leaf = v->model->level;
+    v->max_extended_leaf = v->model->extended_level;
     for (u32 i = 0; i < feature_table_rows; i++) {
         const struct feature_def *def = &feature_table[i];
+        u32 *max = def->leaf < 0x80000000 ? &v->max_basic_leaf : &v->max_extended_leaf;
 
-        if (def->leaf < 0x80000000 && def->leaf > max && has_feature(v, def->feature))
-            max = def->leaf;
+        if (def->leaf != FEATURE_HIDDEN && def->leaf > *max && has_feature(v, def->feature))
+            *max = def->leaf;
     }
-    if ((v->state.misc_enable & MISC_ENABLE_LIMIT_CPUID) != 0 && max > 2 && !v->amd)
-        max = 2;
-    return max;
 }
 
-static u32 max_extended_leaf(const struct vcpu *v)
+static u32 max_basic_leaf(const struct vcpu *v)
 {
-    u32 max = v->model->extended_level;
+    const bool limited = (v->state.misc_enable & MISC_ENABLE_LIMIT_CPUID) != 0 && !v->amd;
 
-    for (u32 i = 0; i < feature_table_rows; i++) {
-        const struct feature_def *def = &feature_table[i];
-
-        if (def->leaf >= 0x80000000 && def->leaf != FEATURE_HIDDEN && def->leaf > max &&
-            has_feature(v, def->feature))
-            max = def->leaf;
-    }
-    return max;
+    return limited && v->max_basic_leaf > 2 ? 2 : v->max_basic_leaf;
 }
 
 /* CPUID.1:EDX.APIC follows IA32_APIC_BASE.EN: SDM Vol 3A 11.4.3. */
@@ -118,6 +109,9 @@ static struct cpuid_result leaf_4(const struct vcpu *v, u32 subleaf)
     } caches[] = {{1, 1, 8, 64}, {2, 1, 8, 64}, {3, 2, 8, 512}, {3, 3, 16, 8192}};
     const u32 ids = (u32)1 << core_bits(v);
     const u32 sharing = subleaf == 3 ? ids : 1;
+
+    if (v->amd) /* AMD's is leaf 8000001D */
+        return (struct cpuid_result){0};
 
     if (subleaf >= ARRAY_SIZE(caches))
         return (struct cpuid_result){0};
@@ -220,7 +214,7 @@ static struct cpuid_result basic_leaf(const struct vcpu *v, u32 leaf, u32 sublea
     case 0: return leaf_0(v);
     case 1: return leaf_1(v);
     case 2: return leaf_2(v);
-    case 4: return v->amd ? (struct cpuid_result){0} : leaf_4(v, subleaf);
+    case 4: return leaf_4(v, subleaf);
     case 5: return leaf_5(v);
     case 6: return feature_bits(v, 6, 0);
     case 7: return leaf_7(v, subleaf);
@@ -270,7 +264,7 @@ static struct cpuid_result extended_leaf(const struct vcpu *v, u32 leaf)
 {
     switch (leaf) {
     case 0x80000000: {
-        struct cpuid_result r = {.eax = max_extended_leaf(v)};
+        struct cpuid_result r = {.eax = v->max_extended_leaf};
 
         if (v->amd) {
             r.ebx = v->vendor[0];
@@ -305,7 +299,7 @@ static struct cpuid_result extended_leaf(const struct vcpu *v, u32 leaf)
 struct cpuid_result cpuid(const struct vcpu *v, u32 leaf, u32 subleaf)
 {
     const u32 max_basic = max_basic_leaf(v);
-    const u32 max_extended = max_extended_leaf(v);
+    const u32 max_extended = v->max_extended_leaf;
 
     if (leaf >= 0x80000000 && leaf <= max_extended)
         return extended_leaf(v, leaf);

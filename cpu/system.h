@@ -40,6 +40,9 @@ struct cpuid_result {
 };
 struct cpuid_result cpuid(const struct vcpu *v, u32 leaf, u32 subleaf);
 
+/* After the model and the features are set: finds the highest leaves. */
+void cpuid_configure(struct vcpu *v);
+
 /* A value as -cpu takes it: MODEL[,+f][,-f][,f=on|off][,vendor=ID][,phys-bits=N]. Unknown features
  * give a line through warn() and are ignored, as scripts for QEMU expect; an unknown model is an
  * error. */

@@ -129,7 +129,7 @@ struct vcpu {
     bool alone; /* one instruction at a time: slow things are done, not put off */
     bool attention; /* something may have become pending: look before the next block */
     bool watching; /* DR7 arms data or I/O breakpoints: no stamped memory handlers (MODE_ALIGN) */
-    bool stepping; /* DR7 arms code breakpoints, or RFLAGS.TF: every instruction alone */
+    bool stepping; /* DR7 arms any breakpoint, or RFLAGS.TF: every instruction alone */
     bool stop; /* leave vcpu_run() at the next boundary (machine request) */
     u64 next_rip; /* during an exec of the generic path: RIP after this instruction; branches
                      replace it */
@@ -137,9 +137,12 @@ struct vcpu {
     u64 la_mask; /* linear addresses: all ones in 64-bit mode, else 32 bits */
     u64 segbase[8]; /* copy of seg[i].base, 0 for ES CS SS DS in 64-bit mode */
     struct event event; /* why the last handler returned false */
+    u32 mxcsr_quick; /* the MXCSR, all flags set, for which host instructions may do SSE arithmetic;
+                        see cpu/isa/fpu.h */
 
     struct memory *memory;
     struct code_cache *code;
+    u32 max_basic_leaf, max_extended_leaf; /* CPUID */
     u32 signature; /* CPUID.1:EAX, which RESET leaves in EDX */
     const struct cpu_model *model;
     u64 features[(FEATURE_COUNT + 63) / 64]; /* after -cpu +f,-f */
