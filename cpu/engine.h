@@ -43,7 +43,11 @@ struct block {
  * the loop in run.c. Out-of-line helpers (enter_at_rip, stamp_miss) always do the latter.
  */
 #if !defined(__OPTIMIZE__) || defined(__SANITIZE_ADDRESS__) || defined(NESTBOX_LOOP_DISPATCH)
-#define DISPATCH(v, in) return (in)
+#define DISPATCH(v, in)                                                                            \
+    do {                                                                                           \
+        (void)(v);                                                                                 \
+        return (in);                                                                               \
+    } while (0)
 #elif defined(__clang__)
 #define DISPATCH(v, in) __attribute__((musttail)) return (in)->run(v, in)
 #else

@@ -376,8 +376,8 @@ static u64 pushed_flags(const struct vcpu *v, const struct event *e)
     return rflags | FLAG_RF;
 }
 
-/* A benign exception that raises itself when delivered (#AC on a misaligned ring-3 stack) would do so
- * for ever: hardware hangs, we shut down. */
+/* A benign exception that raises itself when delivered (#AC on a misaligned ring-3 stack) would do
+ * so for ever: hardware hangs, we shut down. */
 enum { CHAIN_MAX = 8 };
 
 /* Deliver an exception and whatever comes of it. */

@@ -425,7 +425,7 @@ static enum run_exit run_until(struct vcpu *v, u64 last)
 static enum run_exit run(struct vcpu *v, u64 max_insns)
 {
     const u64 last = v->state.count + max_insns < max_insns ? ~(u64)0 : v->state.count + max_insns;
-    const u32 host_mxcsr = mxcsr_enter();
+    const u32 host_mxcsr = mxcsr_enter(v);
     const enum run_exit exit = run_until(v, last);
 
     mxcsr_leave(v, host_mxcsr);

@@ -107,8 +107,8 @@ struct cpu_state {
 
     u64 reg[REG_COUNT]; /* rip is reg[REG_RIP]; in 16- and 32-bit modes the upper bits are zero */
     u64 rflags;
-    /* Instructions retired by this CPU since power-on; a REP iteration counts as one, and so does an
-     * exception or interrupt taken. */
+    /* Instructions retired by this CPU since power-on; a REP iteration counts as one, and so does
+     * taking an exception or interrupt. */
     u64 count;
 
     struct segment seg[SEG_COUNT];

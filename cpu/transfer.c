@@ -177,7 +177,6 @@ bool stack_read(struct vcpu *v, const struct stack *stack, u64 *values, u32 coun
 {
     const u64 size = (u64)count * width;
     const u64 low = stack->sp & stack->mask;
-    u8 bytes[64];
 
     if (width == 8) {
         const u8 *host = frame_pointer(v, stack, low, size, false);
@@ -188,6 +187,8 @@ bool stack_read(struct vcpu *v, const struct stack *stack, u64 *values, u32 coun
         }
     }
     if (size <= 64 && low + size - 1 <= stack->mask && low + size - 1 >= low) {
+        u8 bytes[64];
+
         if (!within_limit(stack, low, size))
             return raise_error(v, VEC_SS, stack->error);
         if (!mem_load_bytes(v, stack_linear(stack, low), bytes, (u32)size, stack->flags))

@@ -58,7 +58,7 @@ bool bus_add_ports(struct bus *bus, const char *name, u16 first, u32 count,
     return true;
 }
 
-void bus_remove_ports(struct bus *bus, u16 first, void *ctx)
+void bus_remove_ports(struct bus *bus, u16 first, const void *ctx)
 {
     const u32 index = bus->owner[first];
     struct region *region = &bus->region[index];

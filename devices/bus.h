@@ -26,7 +26,7 @@ MUST_CHECK bool bus_add_ports(struct bus *bus, const char *name, u16 first, u32 
                               const struct port_ops *ops, void *ctx, struct error *error);
 /* For movable regions (PCI BARs, PM base): drop the region that starts at `first` and belongs to
  * ctx. */
-void bus_remove_ports(struct bus *bus, u16 first, void *ctx);
+void bus_remove_ports(struct bus *bus, u16 first, const void *ctx);
 u32 bus_read(struct bus *bus, u16 port, u32 size);
 void bus_write(struct bus *bus, u16 port, u32 size, u32 value);
 

@@ -21,6 +21,7 @@ enum {
     DMA_WRITE = 1 << 4,
 };
 enum { ID_TRADITIONAL = 1, ID_DMA = 2 };
+enum { DMA_MAX = 1 << 20 }; /* bytes in one transfer */
 
 struct item {
     u8 *bytes;
@@ -111,7 +112,9 @@ static void dma_run(struct fw_cfg *cfg)
     length = __builtin_bswap32(head[1]);
     if (control & DMA_SELECT)
         select_key(cfg, (u16)(control >> 16));
-    if (control & DMA_READ)
+    if ((control & DMA_READ) && length > DMA_MAX)
+        result = DMA_ERROR; /* no item is that long, and one instruction must come to its end */
+    else if (control & DMA_READ)
         dma_bytes(cfg, __builtin_bswap64(address), length);
     else if (control & DMA_WRITE)
         result = DMA_ERROR; /* no item can be written */

@@ -144,7 +144,7 @@ static bool deliver(struct lapic_bus *bus, const struct ipi *ipi)
     return taken;
 }
 
-void lapic_bus_send(struct lapic_bus *bus, struct lapic *from, enum ipi_shorthand shorthand,
+void lapic_bus_send(struct lapic_bus *bus, const struct lapic *from, enum ipi_shorthand shorthand,
                     const struct ipi *ipi)
 {
     if (shorthand == IPI_TO_DEST) {

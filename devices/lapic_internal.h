@@ -36,7 +36,7 @@ void lapic_set_lint(struct lapic *lapic, enum lapic_lvt lint, bool level);
 /* ---- lapic_bus.c ---- */
 MUST_CHECK bool lapic_bus_join(struct lapic_bus *bus, struct lapic *lapic, struct error *error);
 void lapic_bus_leave(struct lapic_bus *bus, const struct lapic *lapic);
-void lapic_bus_send(struct lapic_bus *bus, struct lapic *from, enum ipi_shorthand shorthand,
+void lapic_bus_send(struct lapic_bus *bus, const struct lapic *from, enum ipi_shorthand shorthand,
                     const struct ipi *ipi);
 void lapic_bus_eoi(struct lapic_bus *bus, u8 vector);
 u8 lapic_bus_pic_ack(struct lapic_bus *bus);

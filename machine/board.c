@@ -142,13 +142,15 @@ static bool build_cpus(struct board *board, struct error *error)
 
 static void build_isa(struct board *board)
 {
-    for (u32 irq = 0; irq < ISA_IRQS; irq++)
-        board->isa[irq] = (struct isa_wire){
-            .board = board,
-            .irq = irq,
-            .pic = irq == 2 ? (struct irq_line){0} : pic_line(board->pic, irq),
-            .gsi = irq == 2 ? (struct irq_line){0} : ioapic_line(board->ioapic, irq == 0 ? 2 : irq),
-        };
+    for (u32 irq = 0; irq < ISA_IRQS; irq++) {
+        struct isa_wire *wire = &board->isa[irq];
+
+        *wire = (struct isa_wire){.board = board, .irq = irq};
+        if (irq == 2) /* the cascade: soldered to nothing */
+            continue;
+        wire->pic = pic_line(board->pic, irq);
+        wire->gsi = ioapic_line(board->ioapic, irq == 0 ? 2 : irq);
+    }
 }
 
 static bool build_interrupts(struct board *board, struct error *error)

@@ -18,17 +18,16 @@ bool property_next(const char **list, struct property *out)
     const char *at = *list;
     const size_t length = strcspn(at, ",");
     const size_t key = strcspn(at, "=,");
-    size_t value = 0;
 
     if (*at == '\0')
         return false;
     memset(out, 0, sizeof(*out));
     memcpy(out->key, at, key < sizeof(out->key) ? key : sizeof(out->key) - 1);
     if (key < length) {
-        value = length - key - 1;
-        if (value >= sizeof(out->value))
-            value = sizeof(out->value) - 1;
-        memcpy(out->value, at + key + 1, value);
+        const size_t value = length - key - 1;
+        const size_t room = sizeof(out->value) - 1;
+
+        memcpy(out->value, at + key + 1, value < room ? value : room);
     }
     *list = at + length + (at[length] == ',');
     return true;

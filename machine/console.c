@@ -126,7 +126,7 @@ bool machine_open_serials(struct machine *m, struct error *error)
     const struct config *c = m->config;
 
     for (u32 i = 0; i < c->serials; i++) {
-        char label[16];
+        char label[20];
 
         (void)snprintf(label, sizeof(label), "serial%u", i);
         if (!host_serial_open(&m->serial[i], c->serial[i].kind, c->serial[i].path, c->escape, label,

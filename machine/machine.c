@@ -313,10 +313,9 @@ static bool advance_dropping(struct machine *m, u64 insns)
 int machine_run(struct machine *m)
 {
     const struct config *c = m->config;
-    u64 next = 0;
 
     while (!m->ended) {
-        next = c->hash_every != 0 ? m->state.count + c->hash_every : c->max_insns;
+        u64 next = c->hash_every != 0 ? m->state.count + c->hash_every : c->max_insns;
         if (next > c->max_insns)
             next = c->max_insns;
         if (!(c->drop_caches != 0 ? advance_dropping(m, next) : machine_advance(m, next)))

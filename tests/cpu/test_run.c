@@ -166,12 +166,12 @@ START_TEST(deadline_in_the_middle_of_a_block_is_met)
 }
 END_TEST
 
-START_TEST(faulting_instruction_is_not_counted)
+START_TEST(fault_counts_once_and_its_instruction_does_not)
 {
     RUN("\x40\x40\x0f\x0b\x40"); /* inc; inc; ud2 */
     ck_assert_int_eq(vcpu_run(v, 100), RUN_HALT);
     ck_assert_uint_eq(v->state.reg[REG_RAX], 2);
-    ck_assert_uint_eq(v->state.count, 3); /* two INC and the HLT of the handler */
+    ck_assert_uint_eq(v->state.count, 4); /* two INC, the exception, the handler's HLT */
 }
 END_TEST
 
@@ -295,7 +295,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, budget_ends_exactly_after_its_last_instruction);
     tcase_add_test(tc, deadline_in_the_middle_of_a_block_is_met);
-    tcase_add_test(tc, faulting_instruction_is_not_counted);
+    tcase_add_test(tc, fault_counts_once_and_its_instruction_does_not);
     tcase_add_test(tc, device_access_in_a_block_happens_once_at_its_time);
     tcase_add_test(tc, port_read_sees_the_exact_time);
     tcase_add_test(tc, store_to_the_next_instruction_takes_effect_at_once);

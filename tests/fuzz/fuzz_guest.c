@@ -22,7 +22,7 @@ enum {
     BUDGET = 6000,
     DROPS = 12,
     CODE_MAX = 4096,
-    RAM = 4 << 20,
+    RAM = 2 << 20,
     PML4 = 0x1000, /* then PDPT, PD of the lowest GiB, PD of the highest below 4 GiB */
     PD32 = 0x5000,
     GDT = 0x6000,

@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Boot a Debian kernel to BusyBox: boot_debian.py NESTBOX FLAVOUR CPUS FOLDER [console]
+"""Boot a Debian kernel to BusyBox: boot_debian.py NESTBOX FLAVOUR CPUS FOLDER [console|caches]
 
 Makes the guest with debian.sh in FOLDER (status 77 if that cannot be). Without `console`: the kernel's
 command line runs a command, and two runs must end with the same state hash. With it: a command is typed on
-the serial console through a pty, and `poweroff -f` must end the run with status 0.
+the serial console through a pty, and `poweroff -f` must end the run with status 0. With `caches`: the
+first part of the boot must leave the same state hash when caches are dropped at random instructions.
 """
 import os
 import pathlib
@@ -14,6 +15,8 @@ import subprocess
 import sys
 import time
 
+STATUS_BUDGET = 5  # --max-insns used up
+BUDGET = 150_000_000
 HERE = pathlib.Path(__file__).resolve().parent
 
 
@@ -54,6 +57,19 @@ def type_on_console(command):
         sys.exit(f"status {status}, still to come: {steps}\n{seen[-3000:]}")
 
 
+def drop_caches(command):
+    command = command + ["--state-hash", f"--max-insns={BUDGET}"]
+    seen = set()
+    for options in ([], ["--drop-caches=1"], ["--drop-caches=2"]):
+        done = subprocess.run(command + options, stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=280, check=False)
+        if done.returncode != STATUS_BUDGET:
+            sys.exit(f"status {done.returncode}\n{done.stderr.decode()}")
+        seen.add(done.stdout)
+    if len(seen) != 1:
+        sys.exit("the runs differ: " + " ".join(text.decode().splitlines()[-1] for text in seen))
+
+
 def main():
     nestbox, flavour, cpus, folder = sys.argv[1:5]
     made = subprocess.run(["sh", str(HERE / "debian.sh"), flavour, folder], capture_output=True,
@@ -63,6 +79,9 @@ def main():
         sys.exit(77)
     if sys.argv[5:] == ["console"]:
         type_on_console(command_line(nestbox, folder, flavour, cpus, ""))
+        return
+    if sys.argv[5:] == ["caches"]:
+        drop_caches(command_line(nestbox, folder, flavour, cpus, ""))
         return
     command = command_line(nestbox, folder, flavour, cpus, "run=echo,the,answer,is,$((6*7))")
     first = boot(command)

@@ -100,10 +100,11 @@ static struct insn ours_record; /* what was decoded */
 
 static void run_ours(bool generic)
 {
-    const u32 saved = mxcsr_enter();
     struct insn record[2];
+    u32 saved;
 
     load_ours(&instance.state);
+    saved = mxcsr_enter(v);
     memcpy(data, instance.data, NATIVE_DATA_SIZE);
     memset(record, 0, sizeof(record));
     (void)decode(v, instance.bytes, 15, &record[0]);
