@@ -26,6 +26,7 @@ static ALWAYS_INLINE u64 bits_set(u64 value, unsigned high, unsigned low, u64 fi
 /* Mask of the low `bytes` bytes, bytes in 1..8. */
 static ALWAYS_INLINE u64 width_mask(unsigned bytes)
 {
+    /* NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): the rows see to it */
     return ~(u64)0 >> (64 - 8 * bytes);
 }
 

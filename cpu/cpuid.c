@@ -306,5 +306,7 @@ struct cpuid_result cpuid(const struct vcpu *v, u32 leaf, u32 subleaf)
     if (leaf <= max_basic)
         return basic_leaf(v, leaf, subleaf);
     /* beyond the end Intel answers with its last basic leaf, AMD with zeros */
-    return v->amd ? (struct cpuid_result){0} : basic_leaf(v, max_basic, subleaf);
+    if (v->amd)
+        return (struct cpuid_result){0};
+    return basic_leaf(v, max_basic, subleaf);
 }

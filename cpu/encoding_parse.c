@@ -207,7 +207,7 @@ static bool parse_byte(struct parser *p, const char *token)
 
 static bool parse_encoding(struct parser *p)
 {
-    char token[TOKEN_MAX];
+    char token[TOKEN_MAX] = "";
     const char *at = next_token(p->def->encoding, ' ', token);
     bool prefix = true;
 
@@ -412,7 +412,7 @@ static u8 row_width(const struct row *row)
 static bool parse_operands(struct parser *p)
 {
     struct row *row = p->row;
-    char token[TOKEN_MAX];
+    char token[TOKEN_MAX] = "";
     const char *at = p->def->operands == NULL ? "" : p->def->operands;
 
     for (at = next_token(at, ',', token); token[0] != '\0'; at = next_token(at, ',', token)) {

@@ -112,12 +112,11 @@ static void dma_run(struct fw_cfg *cfg)
     length = __builtin_bswap32(head[1]);
     if (control & DMA_SELECT)
         select_key(cfg, (u16)(control >> 16));
-    if ((control & DMA_READ) && length > DMA_MAX)
-        result = DMA_ERROR; /* no item is that long, and one instruction must come to its end */
+    /* No item is that long, and one instruction must come to its end; none can be written. */
+    if ((control & DMA_READ) ? length > DMA_MAX : (control & DMA_WRITE) != 0)
+        result = DMA_ERROR;
     else if (control & DMA_READ)
         dma_bytes(cfg, __builtin_bswap64(address), length);
-    else if (control & DMA_WRITE)
-        result = DMA_ERROR; /* no item can be written */
     else if (control & DMA_SKIP)
         dma_skip(cfg, length);
     result = __builtin_bswap32(result);

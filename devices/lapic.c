@@ -313,9 +313,9 @@ static void local_interrupt(struct lapic *l, enum lapic_lvt entry)
         l->state.lvt[LVT_PERF] |= LVT_MASKED;
 }
 
-void lapic_local_event(struct lapic *l, enum lapic_lvt entry)
+void lapic_local_event(struct lapic *lapic, enum lapic_lvt entry)
 {
-    local_interrupt(l, entry);
+    local_interrupt(lapic, entry);
 }
 
 void lapic_set_lint(struct lapic *l, enum lapic_lvt lint, bool level)

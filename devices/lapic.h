@@ -109,7 +109,7 @@ u32 lapic_initial_id(const struct lapic *lapic);
 /* IA32_APIC_BASE.EN: CPUID.1:EDX.APIC follows it. */
 bool lapic_enabled(const struct lapic *lapic);
 /* Local events from the CPU: LVT_THERMAL, LVT_PERF. */
-void lapic_local_event(struct lapic *lapic, enum lapic_lvt lvt);
+void lapic_local_event(struct lapic *lapic, enum lapic_lvt entry);
 /* The MMIO page, offset 0..FFFh. ctx is the struct lapic. */
 u64 lapic_mmio_read(void *ctx, u64 offset, u32 size);
 void lapic_mmio_write(void *ctx, u64 offset, u32 size, u64 value);

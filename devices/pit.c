@@ -62,6 +62,17 @@ static bool out_level(const struct pit_channel_state *c, u64 t)
     }
 }
 
+/* The tick at which OUT changes by itself when the count in use is not loaded yet. */
+static u64 first_change(const struct pit_channel_state *c)
+{
+    switch (c->mode) {
+    case 1: return c->start;
+    case 2: return c->start + c->count - 1;
+    case 3: return c->count > 1 ? c->start + high_half(c->count) : TICK_NEVER;
+    default: return c->start + c->count;
+    }
+}
+
 /* First tick after t at which OUT changes by itself, with the count in use. */
 static u64 next_change(const struct pit_channel_state *c, u64 t)
 {
@@ -71,13 +82,8 @@ static u64 next_change(const struct pit_channel_state *c, u64 t)
 
     if (!c->running)
         return TICK_NEVER;
-    if (not_yet_loaded(c, t)) {
-        if (c->mode == 2)
-            return c->start + n - 1;
-        if (c->mode == 3)
-            return n > 1 ? c->start + high_half(c->count) : TICK_NEVER;
-        return c->mode == 1 ? c->start : c->start + n;
-    }
+    if (not_yet_loaded(c, t))
+        return first_change(c);
     p = e % n;
     switch (c->mode) {
     case 0:

@@ -177,7 +177,8 @@ bool boot_multiboot(const struct boot_machine *machine, const struct boot_input 
 {
     const u64 size = INFO_SIZE + (u64)MMAP_BYTES * E820_MAX + (u64)MODULE_BYTES * BOOT_MODULES;
     const struct image *image = &input->kernel;
-    u64 module[BOOT_MODULES], entry, info, command_line, name;
+    u64 module[BOOT_MODULES], info, command_line, name;
+    u64 entry = 0;
     struct place place;
 
     place_init(&place, machine);

@@ -120,7 +120,7 @@ void board_firmware(struct board *board);
 /* Only the memory types, which are lost when the CPUs are reset. */
 void board_set_mtrrs(struct board *board);
 /* Put the boot CPU into the state that a loader asks for. */
-void board_start(struct board *board, const struct boot_state *state);
+void board_start(struct board *board, const struct boot_state *boot);
 /* The memory map for loaders. */
 struct boot_machine board_boot_machine(struct board *board);
 

@@ -209,25 +209,25 @@ static void start_real(struct vcpu *v, const struct boot_state *b)
     s->cr0 = BIT(4);
 }
 
-void board_start(struct board *board, const struct boot_state *b)
+void board_start(struct board *board, const struct boot_state *boot)
 {
     struct vcpu *v = board->cpu[0].v;
     u64 *reg = v->state.reg;
 
-    if (b->bits == 16)
-        start_real(v, b);
+    if (boot->bits == 16)
+        start_real(v, boot);
     else
-        start_protected(v, b);
-    reg[REG_RAX] = b->rax;
-    reg[REG_RCX] = b->rcx;
-    reg[REG_RDX] = b->rdx;
-    reg[REG_RBX] = b->rbx;
-    reg[REG_RSP] = b->rsp;
-    reg[REG_RBP] = b->rbp;
-    reg[REG_RSI] = b->rsi;
-    reg[REG_RDI] = b->rdi;
-    reg[REG_RIP] = b->rip;
-    v->state.rflags = b->rflags | BIT(1);
+        start_protected(v, boot);
+    reg[REG_RAX] = boot->rax;
+    reg[REG_RCX] = boot->rcx;
+    reg[REG_RDX] = boot->rdx;
+    reg[REG_RBX] = boot->rbx;
+    reg[REG_RSP] = boot->rsp;
+    reg[REG_RBP] = boot->rbp;
+    reg[REG_RSI] = boot->rsi;
+    reg[REG_RDI] = boot->rdi;
+    reg[REG_RIP] = boot->rip;
+    v->state.rflags = boot->rflags | BIT(1);
     flags_load(v, v->state.rflags);
     v->state.activity = ACTIVITY_ACTIVE;
     mode_update(v);

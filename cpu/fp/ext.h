@@ -25,7 +25,7 @@ struct ext_parts {
 
 static ALWAYS_INLINE struct f80 ext_make(bool sign, i32 exp, u64 mant)
 {
-    return (struct f80){.mant = mant, .se = (u16)((u32)sign << 15 | (u32)exp)};
+    return (struct f80){.mant = mant, .se = (u16)((sign ? 0x8000u : 0) | (u32)exp)};
 }
 
 /* Normal numbers are by far the most common. */

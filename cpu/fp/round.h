@@ -20,7 +20,7 @@ static ALWAYS_INLINE bool round_increments(u32 rounding, bool negative, u64 last
     const u64 decisions = 0x000000eeee00c8c8;
 
     return decisions >>
-               (rounding << 4 | (u32)negative << 3 | (last & 1) << 2 | half << 1 | sticky) &
+               (rounding << 4 | (negative ? 8u : 0) | (last & 1) << 2 | half << 1 | sticky) &
            1;
 }
 

@@ -183,6 +183,11 @@ static bool to_gpr(struct vcpu *v, const struct insn *in, struct operands *x, bo
 
 /* Stamped register forms, and memory sources of the conversions to integers. */
 #if defined(__x86_64__)
+static ALWAYS_INLINE void lane_alone(union vec *reg, const union lane *lane)
+{
+    *reg = (union vec){.q = {lane->q[0], lane->q[1]}};
+}
+
 #define FROM_GPR_FN(fn, insn, w, suffix, cast, first, finish)                                      \
     STAMP_FN(fn)                                                                                   \
     {                                                                                              \
@@ -196,11 +201,7 @@ static bool to_gpr(struct vcpu *v, const struct insn *in, struct operands *x, bo
         NEXT(v, in);                                                                               \
     }
 #define FINISH_LEGACY lane_put(&v->state.ymm[in->reg], 0, &d_)
-#define FINISH_VEX                                                                                 \
-    v->state.ymm[in->reg] = (union vec)                                                            \
-    {                                                                                              \
-        .q = { d_.q[0], d_.q[1] }                                                                  \
-    }
+#define FINISH_VEX lane_alone(&v->state.ymm[in->reg], &d_)
 #define FROM_GPR(op)                                                                               \
     FROM_GPR_FN(run_##op##4, #op, 4, "l", u32, in->reg, FINISH_LEGACY)                             \
     FROM_GPR_FN(run_##op##8, #op, 8, "q", u64, in->reg, FINISH_LEGACY)                             \

@@ -253,20 +253,27 @@ static u64 bulk_lods(struct vcpu *v, const struct insn *in, u64 max, bool *stop)
     return n;
 }
 
+/* Two rows of elements, one standing still if it has no step. */
+struct rows {
+    const u8 *a, *b;
+    i64 step_a, step_b;
+    bool while_equal; /* REPE, not REPNE */
+};
+
 /*
- * Compare n elements of a with those of b, b standing still if it has no step. How many were
- * compared up to and including the first that ends the repetition, which is then in *stop.
+ * Compare n elements. How many were compared up to and including the first that ends the
+ * repetition, which is then in *stop.
  */
-static ALWAYS_INLINE u64 compare_width(struct vcpu *v, const u8 *a, i64 step_a, const u8 *b,
-                                       i64 step_b, u64 n, bool while_equal, bool *stop, unsigned w)
+static ALWAYS_INLINE u64 compare_width(struct vcpu *v, const struct rows *r, u64 n, bool *stop,
+                                       unsigned w)
 {
     u64 x = 0, y = 0, i = 0;
 
     *stop = false;
     while (i < n && !*stop) {
-        x = load_le(a + (i64)i * step_a, w);
-        y = load_le(b + (i64)i * step_b, w);
-        *stop = (x == y) != while_equal;
+        x = load_le(r->a + (i64)i * r->step_a, w);
+        y = load_le(r->b + (i64)i * r->step_b, w);
+        *stop = (x == y) != r->while_equal;
         i++;
     }
     flags_sub(v, x, y, x - y, w);
@@ -276,19 +283,18 @@ static ALWAYS_INLINE u64 compare_width(struct vcpu *v, const u8 *a, i64 step_a, 
 static u64 compare(struct vcpu *v, const struct insn *in, const u8 *a, bool a_moves, const u8 *b,
                    u64 n, bool *stop)
 {
-    const bool while_equal = (in->prefix & PREFIX_REP) != 0;
     const i64 step = goes_down(v) ? -(i64)in->width : (i64)in->width;
-    const i64 step_a = a_moves ? step : 0;
+    struct rows r = {a, b, a_moves ? step : 0, step, (in->prefix & PREFIX_REP) != 0};
 
     if (goes_down(v)) { /* bulk_ptr() gives the lowest element */
-        a += a_moves ? (n - 1) * in->width : 0;
-        b += (n - 1) * in->width;
+        r.a += a_moves ? (n - 1) * in->width : 0;
+        r.b += (n - 1) * in->width;
     }
     switch (in->width) {
-    case 1: return compare_width(v, a, step_a, b, step, n, while_equal, stop, 1);
-    case 2: return compare_width(v, a, step_a, b, step, n, while_equal, stop, 2);
-    case 4: return compare_width(v, a, step_a, b, step, n, while_equal, stop, 4);
-    default: return compare_width(v, a, step_a, b, step, n, while_equal, stop, 8);
+    case 1: return compare_width(v, &r, n, stop, 1);
+    case 2: return compare_width(v, &r, n, stop, 2);
+    case 4: return compare_width(v, &r, n, stop, 4);
+    default: return compare_width(v, &r, n, stop, 8);
     }
 }
 

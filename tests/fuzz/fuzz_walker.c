@@ -6,6 +6,7 @@
  * point to the same byte inside real memory, and the second walk must find all A and D bits set.
  * Input: seed of the tables, then operations.
  */
+#include "base/bits.h"
 #include "mmu/mmu.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -13,9 +14,9 @@
 #include <string.h>
 
 enum {
-    RAM_PAGES = 64,
-    ROM_PAGES = 16,
-    MMIO_PAGES = 16,
+    RAM_PAGES = 16, /* few, so that what is written is often a table in use */
+    ROM_PAGES = 4,
+    MMIO_PAGES = 4,
     ALIAS_PAGE = 256, /* the RAM again, from 1 MiB on */
     RAM_BYTES = RAM_PAGES * PAGE_SIZE,
     PHYS_BITS = 40,
@@ -42,6 +43,7 @@ struct world {
     struct memory *memory;
     struct mmu *warm, *cold;
     const u8 *ram, *rom;
+    u64 recent[8]; /* pages asked for */
     u8 before[RAM_BYTES];
 };
 
@@ -49,7 +51,7 @@ struct world {
 
 static u64 random_entry(u64 *seed)
 {
-    static const u64 frames[] = {0, 1, 5, 40, 63, 64, 70, 80, 90, ALIAS_PAGE, ALIAS_PAGE + 9, 1000};
+    static const u64 frames[] = {0, 1, 5, 11, 15, 16, 18, 20, 22, ALIAS_PAGE, ALIAS_PAGE + 9, 1000};
     const u64 r = fuzz_random(seed);
     u64 frame = r >> 32 & (RAM_PAGES - 1);
     u64 entry;
@@ -85,6 +87,7 @@ static void create(struct world *w)
     struct error error;
     bool ok;
 
+    memset(w->recent, 0, sizeof(w->recent));
     w->memory = memory_create(PHYS_BITS);
     ok = memory_add_ram(w->memory, "ram", (hpa_t){0}, RAM_BYTES, &error) &&
          memory_add_rom(w->memory, "rom", (hpa_t){RAM_BYTES}, ROM_PAGES * PAGE_SIZE, &error) &&
@@ -156,20 +159,27 @@ static void set_apic(struct world *w, struct fuzz_input *in)
     mmu_set_apic(w->cold, enabled, page, &device, NULL);
 }
 
-/* Few different indices per level, so that tables and TLB slots are met again. */
-static u64 some_address(struct fuzz_input *in)
+/* Few different indices per level, so that tables and TLB slots are met again; and often the same
+ * page. */
+static u64 some_address(struct world *w, struct fuzz_input *in)
 {
     static const u64 indices[] = {0, 1, 2, 3, 255, 256, 511, 3};
     const u64 r = fuzz_take(in, 3);
-    u64 va = fuzz_take(in, 2) & 0xfff;
+    const u64 offset = fuzz_take(in, 2);
+    u64 va = (offset & 7) << 3 | (offset & 8 ? 0xfc0 : 0); /* an entry as in write_entry() */
 
+    if (r >> 18 & 3)
+        return w->recent[r >> 20 & 7] | va;
     for (u32 level = 0; level < 5; level++)
         va |= indices[r >> 3 * level & 7] << (12 + 9 * level);
     if (r >> 15 & 1) /* 48-bit canonical */
         va = (u64)((i64)(va << 16) >> 16);
     else if (r >> 16 & 1) /* 57-bit canonical */
         va = (u64)((i64)(va << 7) >> 7);
-    return r >> 17 & 1 ? va : (u32)va;
+    if (!(r >> 17 & 1))
+        va = (u32)va;
+    w->recent[r >> 20 & 7] = va & ~PAGE_OFFSET_MASK;
+    return va;
 }
 
 /* As the CPU's fast path: is the byte in the soft TLB? */
@@ -222,12 +232,13 @@ static void access_memory(struct world *w, struct fuzz_input *in)
         ACCESS_READ | ACCESS_IMPLICIT,
         ACCESS_WRITE | ACCESS_IMPLICIT,
     };
-    const u64 va = some_address(in);
+    const u64 va = some_address(w, in);
     const u32 access = kinds[fuzz_below(in, ARRAY_SIZE(kinds))];
-    const u8 value = (u8)fuzz_take(in, 1);
+    u64 seed = fuzz_take(in, 2);
     struct target target = {.kind = SLOT_RAM, .host = hit(w->warm, va, access)};
     enum refill result = REFILL_OK;
     hpa_t probed;
+    u8 entry[8];
 
     if (target.host != NULL) {
         if (target.host >= w->rom && target.host < w->rom + ROM_PAGES * PAGE_SIZE)
@@ -240,17 +251,18 @@ static void access_memory(struct world *w, struct fuzz_input *in)
     compare(w, va, access, result, &target);
     if (result != REFILL_OK || !(access & ACCESS_WRITE) || target.kind != SLOT_RAM)
         return;
+    store_le(entry, random_entry(&seed), 8);
     if (target.watched)
-        memory_store(w->memory, target.host, &value, 1);
+        memory_store(w->memory, target.host, entry, sizeof(entry));
     else
-        *target.host = value;
+        memcpy(target.host, entry, sizeof(entry));
 }
 
 static void write_entry(struct world *w, struct fuzz_input *in)
 {
     const u64 page = fuzz_take(in, 1) % RAM_PAGES;
     const u64 low = fuzz_take(in, 1);
-    const u64 slot = (low & 3) | (low >> 2 & 1) * 252;
+    const u64 slot = (low & 7) | (low >> 3 & 1) * 504;
     u64 seed = fuzz_take(in, 4);
     const u64 entry = seed == 0 ? 0 : random_entry(&seed);
     const u32 bytes = fuzz_take(in, 1) & 1 ? 8 : 4;
@@ -266,7 +278,7 @@ static void disturb(struct world *w, struct fuzz_input *in)
 
     switch (fuzz_below(in, 7)) {
     case 0: mmu_drop(w->warm); break;
-    case 1: mmu_invalidate_page(w->warm, some_address(in)); break;
+    case 1: mmu_invalidate_page(w->warm, some_address(w, in)); break;
     case 2: mmu_invalidate_all(w->warm); break;
     case 3: memory_set_a20(w->memory, fuzz_take(in, 1) & 1); break;
     case 4: memory_mark_clean(w->memory, fuzz_take(in, 1) % RAM_PAGES); break;
@@ -274,32 +286,51 @@ static void disturb(struct world *w, struct fuzz_input *in)
         at.v = fuzz_take(in, 1) << PAGE_SHIFT;
         CHECK(memory_move(w->memory, "mmio", at, fuzz_take(in, 1) & 1, &error));
         break;
-    default: (void)!mmu_probe(w->warm, some_address(in), &at); break;
+    default: (void)!mmu_probe(w->warm, some_address(w, in), &at); break;
+    }
+}
+
+static void operate(struct world *w, struct fuzz_input *in)
+{
+    const u32 choice = (u32)fuzz_take(in, 1);
+
+    switch (choice & 7) {
+    case 0: write_entry(w, in); break;
+    case 1:
+        if (choice < 64)
+            set_context(w, in);
+        else
+            set_privilege(w, in);
+        break;
+    case 2:
+        if (choice < 64)
+            disturb(w, in);
+        else if (choice < 80)
+            set_apic(w, in);
+        break;
+    default: access_memory(w, in); break;
     }
 }
 
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
     static struct world world;
+    static u8 more[OPERATIONS * 8];
     struct fuzz_input in = {data, data + size};
-    const bool wide = fuzz_take(&in, 1) & 1;
+    const u32 head = (u32)fuzz_take(&in, 1);
+    u64 seed = fuzz_take(&in, 2);
 
     create(&world);
-    fill(&world, fuzz_take(&in, 2), wide);
+    fill(&world, seed, head & 1);
     set_context(&world, &in);
-    for (u32 i = 0; i < OPERATIONS && fuzz_left(&in) > 0; i++) {
-        switch (fuzz_below(&in, 8)) {
-        case 0: set_context(&world, &in); break;
-        case 1: set_privilege(&world, &in); break;
-        case 2: disturb(&world, &in); break;
-        case 3: write_entry(&world, &in); break;
-        case 4:
-            if (fuzz_below(&in, 8) == 0)
-                set_apic(&world, &in);
-            break;
-        default: access_memory(&world, &in); break;
-        }
-    }
+    while (fuzz_left(&in) > 0)
+        operate(&world, &in);
+    /* Then as many again that the input need not spell out. */
+    for (u32 i = 0; i < sizeof(more); i++)
+        more[i] = (u8)fuzz_random(&seed);
+    in = (struct fuzz_input){more, more + sizeof(more)};
+    while ((head & 2) && fuzz_left(&in) > 0)
+        operate(&world, &in);
     destroy(&world);
     return 0;
 }

@@ -50,12 +50,12 @@ def walker():
     rng = random.Random(1)
     for paging in range(5):
         for wide in (0, 1):
-            head = bytes([wide, paging, 7, paging]) + bytes([0x85, 0x60, paging * 3])
+            head = bytes([wide | 2, paging, 7, paging]) + bytes([0x85, 0x60, paging * 3])
             accesses = b"".join(bytes([5, rng.randrange(256), rng.randrange(256), rng.randrange(4),
-                                       rng.randrange(256), rng.randrange(16), rng.randrange(6), 0x67])
-                                for _ in range(40))
-            stores = b"".join(bytes([3, rng.randrange(64), rng.randrange(8)]) + rng.randbytes(4) +
-                              bytes([wide, 5, 0, 0, 0, 0, 0, rng.randrange(6), 1]) for _ in range(30))
+                                       rng.randrange(256), rng.randrange(16), rng.randrange(6)]) +
+                                rng.randbytes(2) for _ in range(60))
+            stores = b"".join(bytes([0, rng.randrange(16), rng.randrange(16)]) + rng.randbytes(4) +
+                              bytes([wide, 5, 0, 0, 0, 0, 0, rng.randrange(6), 1, 2]) for _ in range(40))
             mixed = rng.randbytes(300)
             put("walker", f"format{paging}-{wide}-reads", head + accesses)
             put("walker", f"format{paging}-{wide}-stores", head + accesses[:64] + stores)

@@ -160,7 +160,7 @@ static void change_bytes(u8 *bytes, size_t size)
 }
 
 /* Move a part of any file over, before or in the place of a part of this one. */
-static size_t splice(u8 *bytes, size_t size)
+static size_t insert_part(u8 *bytes, size_t size)
 {
     const struct corpus_file *other = &corpus[below(files)];
     const size_t from = below(other->size);
@@ -197,7 +197,7 @@ static size_t mutate(u8 *bytes, size_t size)
         switch (below(8)) {
         case 0: size = cut(bytes, size); break;
         case 1:
-        case 2: size = splice(bytes, size); break;
+        case 2: size = insert_part(bytes, size); break;
         default:
             if (size > 0)
                 change_bytes(bytes, size);

@@ -552,6 +552,12 @@ END_TEST
 
 int main(void)
 {
+#ifdef __SANITIZE_ADDRESS__
+    /* The sanitizer's shadow is mapped where our guest has nothing: the host would not fault. */
+    printf("skipped: not under AddressSanitizer\n");
+    return 77;
+#endif
+
     Suite *suite = suite_create("native");
     TCase *cases = tcase_create("native");
     SRunner *runner;
