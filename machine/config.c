@@ -36,9 +36,10 @@ void config_warn(const char *format, ...)
 const char *config_own(struct config *config, const char *text)
 {
     char *copy = strdup(text);
+    char **owned = realloc(config->owned, (config->owned_count + 1) * sizeof(config->owned[0]));
 
-    CHECK(copy != NULL);
-    CHECK(config->owned_count < ARRAY_SIZE(config->owned));
+    CHECK(copy != NULL && owned != NULL);
+    config->owned = owned;
     config->owned[config->owned_count++] = copy;
     return copy;
 }
@@ -47,6 +48,8 @@ void config_destroy(struct config *config)
 {
     for (u32 i = 0; i < config->owned_count; i++)
         free(config->owned[i]);
+    free(config->owned);
+    config->owned = NULL;
     config->owned_count = 0;
 }
 

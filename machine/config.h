@@ -49,14 +49,14 @@ struct config {
     bool state_hash;
     u64 hash_every; /* instructions, 0: only at the end */
     u32 linux_entry; /* 0, 32, 64 */
-    u8 escape; /* 1..26 */
+    u8 escape; /* 1..26 for Ctrl-A..Ctrl-Z, 0: none */
     const char *pid_file;
 
     /* Parsing. */
     const char *program;
     bool qemu_compat;
     const char *cpu_text;
-    char *owned[64]; /* strings made while parsing */
+    char **owned; /* strings made while parsing */
     u32 owned_count;
 };
 

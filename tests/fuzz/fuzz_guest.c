@@ -8,7 +8,7 @@
  */
 #define _GNU_SOURCE /* memfd_create */
 #include "base/bits.h"
-#include "cpu/flags.h"
+#include "cpu/event.h"
 #include "machine/machine_impl.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -163,6 +163,10 @@ static void start(struct machine *m, const struct guest *g)
     s->cr4 |= BIT(9) | BIT(10) | BIT(18); /* OSFXSR, OSXMMEXCPT, OSXSAVE */
     s->xcr0 = 7;
     mode_update(m->board->cpu[0].v);
+    if (g->cpus > 1) { /* the other one runs the same bytes in real mode */
+        event_signal_sipi(m->board->cpu[1].v, CODE >> PAGE_SHIFT);
+        m->board->cpu[1].signalled = true;
+    }
 }
 
 /* ---- code ---- */

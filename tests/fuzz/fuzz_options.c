@@ -28,7 +28,7 @@ static void check(const struct config *config)
     CHECK(config->serials <= BOARD_SERIALS && config->chardevs <= CONFIG_CHARDEVS);
     CHECK(config->cpu.model != NULL);
     CHECK(config->kernel != NULL);
-    CHECK(config->escape >= 1 && config->escape <= 26);
+    CHECK(config->escape <= 26);
     CHECK(config->linux_entry == 0 || config->linux_entry == 32 || config->linux_entry == 64);
 }
 
