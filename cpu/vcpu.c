@@ -9,32 +9,23 @@
 
 #include <stdlib.h>
 
-bool raise_fault(struct vcpu *v, enum vector vector)
+void event_fault(struct vcpu *v, enum vector vector)
 {
     v->event = (struct event){.kind = EVENT_EXCEPTION, .vector = (u8)vector};
-    return false;
 }
 
-bool raise_error(struct vcpu *v, enum vector vector, u32 error)
+void event_error(struct vcpu *v, enum vector vector, u32 error)
 {
     v->event = (struct event){.kind = EVENT_EXCEPTION,
                               .vector = (u8)vector,
                               .has_error = 1,
                               .error_code = error};
-    return false;
 }
 
-bool raise_page_fault(struct vcpu *v, u64 va, u32 error)
+void event_page_fault(struct vcpu *v, u64 va, u32 error)
 {
     v->event = (struct event){
         .kind = EVENT_EXCEPTION, .vector = VEC_PF, .has_error = 1, .error_code = error, .cr2 = va};
-    return false;
-}
-
-bool raise_redo(struct vcpu *v)
-{
-    v->event.kind = EVENT_REDO;
-    return false;
 }
 
 struct vcpu *vcpu_create(struct memory *memory, struct code_cache *code,

@@ -207,16 +207,34 @@ void vcpu_reset(struct vcpu *v, bool init);
 void vcpu_drop_caches(struct vcpu *v);
 
 /* ---- raising events: each fills v->event and returns false ---- */
-bool raise_fault(struct vcpu *v, enum vector vector); /* no error code */
-bool raise_error(struct vcpu *v, enum vector vector, u32 error); /* with one */
-bool raise_page_fault(struct vcpu *v, u64 va, u32 error);
-bool raise_redo(struct vcpu *v);
-#ifdef __clang_analyzer__ /* it looks at one file only and has to be told what they return */
-#define raise_fault(v, vector) (raise_fault(v, vector), false)
-#define raise_error(v, vector, error) (raise_error(v, vector, error), false)
-#define raise_page_fault(v, va, error) (raise_page_fault(v, va, error), false)
-#define raise_redo(v) (raise_redo(v), false)
-#endif
+COLD void event_fault(struct vcpu *v, enum vector vector);
+COLD void event_error(struct vcpu *v, enum vector vector, u32 error);
+COLD void event_page_fault(struct vcpu *v, u64 va, u32 error);
+
+static inline bool raise_fault(struct vcpu *v, enum vector vector) /* no error code */
+{
+    event_fault(v, vector);
+    return false;
+}
+
+static inline bool raise_error(struct vcpu *v, enum vector vector, u32 error) /* with one */
+{
+    event_error(v, vector, error);
+    return false;
+}
+
+static inline bool raise_page_fault(struct vcpu *v, u64 va, u32 error)
+{
+    event_page_fault(v, va, error);
+    return false;
+}
+
+static inline bool raise_redo(struct vcpu *v)
+{
+    v->event.kind = EVENT_REDO;
+    return false;
+}
+
 #define RAISE_UD(v) raise_fault(v, VEC_UD)
 #define RAISE_GP0(v) raise_error(v, VEC_GP, 0)
 

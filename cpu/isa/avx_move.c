@@ -7,6 +7,7 @@
 #include "cpu/isa/lane_int.h"
 #include "cpu/isa/lane_move.h"
 #include "cpu/isa/masked.h"
+#include "cpu/isa/parts.h"
 
 /* ---- whole registers ---- */
 
@@ -62,30 +63,6 @@ static insn_run stamp_vzeroupper(const struct insn *in, u32 mode)
 }
 
 /* ---- parts of a register ---- */
-
-static bool exec_load_scalar(struct vcpu *v, const struct insn *in, struct operands *x)
-{
-    (void)v;
-    (void)in;
-    x->vec[0] = (union vec){.q = {x->val[1]}};
-    return true;
-}
-
-static bool exec_store_low(struct vcpu *v, const struct insn *in, struct operands *x)
-{
-    (void)v;
-    (void)in;
-    x->val[0] = x->vec[1].q[0];
-    return true;
-}
-
-static bool exec_store_high(struct vcpu *v, const struct insn *in, struct operands *x)
-{
-    (void)v;
-    (void)in;
-    x->val[0] = x->vec[1].q[1];
-    return true;
-}
 
 EXEC_V_H_W(vmovss, sem_low_dword)
 EXEC_V_H_W(vmovsd, sem_low_qword)

@@ -166,8 +166,9 @@ LANE_SHIFT(psllq, q, a << n, 0)
 LANE_SHIFT(psrlw, w, a >> n, 0)
 LANE_SHIFT(psrld, d, a >> n, 0)
 LANE_SHIFT(psrlq, q, a >> n, 0)
+/* NOLINTNEXTLINE(bugprone-branch-clone): n is limited to the width already */
 LANE_SHIFT(psraw, sw, a >> n, a >> n)
-LANE_SHIFT(psrad, sd, a >> n, a >> n)
+LANE_SHIFT(psrad, sd, a >> n, a >> n) /* NOLINT(bugprone-branch-clone): likewise */
 
 /* Each element by its own count. */
 LANE_EACH(vpsllvd, d, b < 32 ? a << b : 0)

@@ -74,12 +74,6 @@ bool sse_zip64(struct vcpu *v, union vec *out, const union vec *a, const union v
 
 /* ---- arithmetic: a = legacy first operand, or VEX.vvvv ---- */
 
-#define EXEC_FP(name, call)                                                                        \
-    static bool exec_##name(struct vcpu *v, const struct insn *in, struct operands *x)             \
-    {                                                                                              \
-        (void)in;                                                                                  \
-        return call;                                                                               \
-    }
 /* Legacy vec[0] op vec[1]; VEX vec[1] op vec[2]. */
 #define EXEC_ZIP(op)                                                                               \
     EXEC_FP(op##ps, sse_zip32(v, &x->vec[0], &x->vec[0], &x->vec[1], 4, fp32_##op))                \

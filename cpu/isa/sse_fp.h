@@ -49,6 +49,14 @@ MUST_CHECK bool sse_zip32(struct vcpu *v, union vec *out, const union vec *a, co
 MUST_CHECK bool sse_zip64(struct vcpu *v, union vec *out, const union vec *a, const union vec *b,
                           u32 n, sse_binary64 f);
 
+/* A generic exec; call may use v, in and x. */
+#define EXEC_FP(name, call)                                                                        \
+    static bool exec_##name(struct vcpu *v, const struct insn *in, struct operands *x)             \
+    {                                                                                              \
+        (void)in;                                                                                  \
+        return call;                                                                               \
+    }
+
 /* May host instructions do it? The host must have the control bits that the guest has now. */
 static ALWAYS_INLINE bool sse_quick(const struct vcpu *v)
 {

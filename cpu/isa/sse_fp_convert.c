@@ -66,12 +66,6 @@ static bool narrow(struct vcpu *v, union vec *out, const union vec *source, u32 
     return sse_finish(v, &env);
 }
 
-#define EXEC_FP(name, call)                                                                        \
-    static bool exec_##name(struct vcpu *v, const struct insn *in, struct operands *x)             \
-    {                                                                                              \
-        (void)in;                                                                                  \
-        return call;                                                                               \
-    }
 #define EXEC_SAME(op, f)                                                                           \
     EXEC_FP(op, sse_map32(v, &x->vec[0], &x->vec[0], &x->vec[1], vec_bytes(in) / 4, f))
 #define EXEC_WIDEN(op, f) EXEC_FP(op, widen(v, &x->vec[0], &x->vec[1], vec_bytes(in) / 8, f))

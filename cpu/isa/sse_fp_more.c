@@ -83,12 +83,6 @@ static bool dot64(struct vcpu *v, union vec *out, const union vec *a, const unio
     return sse_finish(v, &env);
 }
 
-#define EXEC_FP(name, call)                                                                        \
-    static bool exec_##name(struct vcpu *v, const struct insn *in, struct operands *x)             \
-    {                                                                                              \
-        return call;                                                                               \
-    }
-
 EXEC_FP(roundps, round32(v, &x->vec[0], &x->vec[0], &x->vec[1], vec_bytes(in) / 4, in->imm))
 EXEC_FP(roundpd, round64(v, &x->vec[0], &x->vec[0], &x->vec[1], vec_bytes(in) / 8, in->imm))
 EXEC_FP(roundss, round32(v, &x->vec[0], &x->vec[0], &x->vec[1], 1, in->imm))

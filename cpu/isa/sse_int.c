@@ -7,6 +7,7 @@
 #include "cpu/isa/isa.h"
 #include "cpu/isa/lane_int.h"
 #include "cpu/isa/lane_rows.h"
+#include "cpu/isa/parts.h"
 
 /* ---- two operands, all rows of lane_rows.h ---- */
 
@@ -100,34 +101,6 @@ static bool exec_pinsrq(struct vcpu *v, const struct insn *in, struct operands *
 {
     (void)v;
     x->vec[0].q[in->imm & 1] = x->val[1];
-    return true;
-}
-
-static bool exec_pextrb(struct vcpu *v, const struct insn *in, struct operands *x)
-{
-    (void)v;
-    x->val[0] = x->vec[1].b[in->imm & 15];
-    return true;
-}
-
-static bool exec_pextrw(struct vcpu *v, const struct insn *in, struct operands *x)
-{
-    (void)v;
-    x->val[0] = x->vec[1].w[in->imm & 7];
-    return true;
-}
-
-static bool exec_pextrd(struct vcpu *v, const struct insn *in, struct operands *x)
-{
-    (void)v;
-    x->val[0] = x->vec[1].d[in->imm & 3];
-    return true;
-}
-
-static bool exec_pextrq(struct vcpu *v, const struct insn *in, struct operands *x)
-{
-    (void)v;
-    x->val[0] = x->vec[1].q[in->imm & 1];
     return true;
 }
 

@@ -8,6 +8,7 @@
 #include "cpu/isa/lane_int.h"
 #include "cpu/isa/lane_move.h"
 #include "cpu/isa/masked.h"
+#include "cpu/isa/parts.h"
 
 /* ---- whole registers ---- */
 
@@ -85,39 +86,7 @@ static bool exec_movhps_load(struct vcpu *v, const struct insn *in, struct opera
     return true;
 }
 
-static bool exec_movlps_store(struct vcpu *v, const struct insn *in, struct operands *x)
-{
-    (void)v;
-    (void)in;
-    x->val[0] = x->vec[1].q[0];
-    return true;
-}
-
-static bool exec_movhps_store(struct vcpu *v, const struct insn *in, struct operands *x)
-{
-    (void)v;
-    (void)in;
-    x->val[0] = x->vec[1].q[1];
-    return true;
-}
-
 /* ---- to and from general registers ---- */
-
-static bool exec_movd_load(struct vcpu *v, const struct insn *in, struct operands *x)
-{
-    (void)v;
-    (void)in;
-    x->vec[0] = (union vec){.q = {x->val[1]}};
-    return true;
-}
-
-static bool exec_movd_store(struct vcpu *v, const struct insn *in, struct operands *x)
-{
-    (void)v;
-    (void)in;
-    x->val[0] = x->vec[1].q[0];
-    return true;
-}
 
 #define STAMP_MOVD(op, size)                                                                       \
     STAMP_FN(run_##op##_v_e_r)                                                                     \
@@ -262,17 +231,17 @@ const struct insn_def isa_sse_move[] = {
     {"movlps", "np 0f 12 /r", "+Vdq,Mq", exec_movlps_load, SSE, .feature = F_SSE, .stamp = stamp_movlps_V_W},
     {"movhlps", "np 0f 12 /r", "+Vdq,Udq", exec_movhlps, SSE, .feature = F_SSE, .stamp = stamp_movlps_V_W},
     {"movlpd", "66 0f 12 /r", "+Vdq,Mq", exec_movlps_load, SSE, .feature = F_SSE2, .stamp = stamp_movlps_V_W},
-    {"movlps", "np 0f 13 /r", "=Mq,Vdq", exec_movlps_store, SSE, .feature = F_SSE, .stamp = stamp_movsd_W_V},
-    {"movlpd", "66 0f 13 /r", "=Mq,Vdq", exec_movlps_store, SSE, .feature = F_SSE2, .stamp = stamp_movsd_W_V},
+    {"movlps", "np 0f 13 /r", "=Mq,Vdq", exec_store_low, SSE, .feature = F_SSE, .stamp = stamp_movsd_W_V},
+    {"movlpd", "66 0f 13 /r", "=Mq,Vdq", exec_store_low, SSE, .feature = F_SSE2, .stamp = stamp_movsd_W_V},
     {"movhps", "np 0f 16 /r", "+Vdq,Mq", exec_movhps_load, SSE, .feature = F_SSE, .stamp = stamp_movhps_V_W},
     {"movlhps", "np 0f 16 /r", "+Vdq,Udq", exec_movlhps, SSE, .feature = F_SSE, .stamp = stamp_movhps_V_W},
     {"movhpd", "66 0f 16 /r", "+Vdq,Mq", exec_movhps_load, SSE, .feature = F_SSE2, .stamp = stamp_movhps_V_W},
-    {"movhps", "np 0f 17 /r", "=Mq,Vdq", exec_movhps_store, SSE, .feature = F_SSE},
-    {"movhpd", "66 0f 17 /r", "=Mq,Vdq", exec_movhps_store, SSE, .feature = F_SSE2},
-    {"movd", "66 w0 0f 6e /r", "=Vdq,Ed", exec_movd_load, SSE, .feature = F_SSE2, .stamp = stamp_movd_V_E},
-    {"movq", "66 rexw 0f 6e /r", "=Vdq,Eq", exec_movd_load, SSE, .feature = F_SSE2, .stamp = stamp_movq_gpr_V_E},
-    {"movd", "66 w0 0f 7e /r", "=Ed,Vdq", exec_movd_store, SSE, .feature = F_SSE2, .stamp = stamp_movd_E_V},
-    {"movq", "66 rexw 0f 7e /r", "=Eq,Vdq", exec_movd_store, SSE, .feature = F_SSE2, .stamp = stamp_movq_gpr_E_V},
+    {"movhps", "np 0f 17 /r", "=Mq,Vdq", exec_store_high, SSE, .feature = F_SSE},
+    {"movhpd", "66 0f 17 /r", "=Mq,Vdq", exec_store_high, SSE, .feature = F_SSE2},
+    {"movd", "66 w0 0f 6e /r", "=Vdq,Ed", exec_load_scalar, SSE, .feature = F_SSE2, .stamp = stamp_movd_V_E},
+    {"movq", "66 rexw 0f 6e /r", "=Vdq,Eq", exec_load_scalar, SSE, .feature = F_SSE2, .stamp = stamp_movq_gpr_V_E},
+    {"movd", "66 w0 0f 7e /r", "=Ed,Vdq", exec_store_low, SSE, .feature = F_SSE2, .stamp = stamp_movd_E_V},
+    {"movq", "66 rexw 0f 7e /r", "=Eq,Vdq", exec_store_low, SSE, .feature = F_SSE2, .stamp = stamp_movq_gpr_E_V},
     {"movmskps", "np 0f 50 /r", "=Gd,Udq", exec_movmskps, SSE, .feature = F_SSE},
     {"movmskpd", "66 0f 50 /r", "=Gd,Udq", exec_movmskpd, SSE, .feature = F_SSE2},
     {"extractps", "66 0f 3a 17 /r", "=Ed,Vdq,Ib", exec_extractps, SSE, .feature = F_SSE41},

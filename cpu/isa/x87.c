@@ -238,21 +238,28 @@ ARITH_FORMS(divr, DIVR)
 static const u16 compare_codes[] = {FSW_C0, FSW_C3, 0, FSW_C0 | FSW_C2 | FSW_C3};
 static const u8 compare_flags[] = {FLAG_CF, FLAG_ZF, 0, FLAG_CF | FLAG_PF | FLAG_ZF};
 
+/* What ST(0) is compared with. */
+struct compared {
+    struct f80 value;
+    bool denormal; /* the memory operand was */
+    bool empty; /* a register was */
+};
+
 /* Compare ST(0) with b; codes into FSW even if the exception is unmasked (as processors do), but
  * then without a pop. */
-static bool compare(struct vcpu *v, const struct insn *in, const struct operands *x, bool fault,
-                    struct f80 b, bool denormal, bool quiet, u32 pops)
+static bool compare(struct vcpu *v, const struct insn *in, const struct operands *x,
+                    const struct compared *b, bool quiet, u32 pops)
 {
     enum fp_relation relation = FP_UNORDERED;
     struct x87_outcome outcome;
 
-    if (fault) {
+    if (b->empty || x87_empty(v, 0)) {
         outcome = x87_stack_fault(v, X87_UNDERFLOW);
     } else {
         struct fp_env env = x87_env(v);
 
-        relation = fp80_compare(x87_get(v, 0), b, quiet, &env);
-        owe_denormal(&env, denormal, relation == FP_UNORDERED);
+        relation = fp80_compare(x87_get(v, 0), b->value, quiet, &env);
+        owe_denormal(&env, b->denormal, relation == FP_UNORDERED);
         outcome = x87_outcome(v, &env);
     }
     if (!x87_commit(v, in, x, outcome))
@@ -266,17 +273,18 @@ static bool compare(struct vcpu *v, const struct insn *in, const struct operands
 static bool compare_register(struct vcpu *v, const struct insn *in, const struct operands *x, u32 i,
                              bool quiet, u32 pops)
 {
-    return compare(v, in, x, x87_empty(v, 0) || x87_empty(v, i), x87_get(v, i), false, quiet, pops);
+    const struct compared b = {.value = x87_get(v, i), .empty = x87_empty(v, i)};
+
+    return compare(v, in, x, &b, quiet, pops);
 }
 
 static bool compare_memory(struct vcpu *v, const struct insn *in, const struct operands *x,
                            enum source source, u32 pops)
 {
-    struct f80 operand;
-    bool denormal;
+    struct compared b = {0};
 
-    return load_source(v, in, x, source, &operand, &denormal) &&
-           compare(v, in, x, x87_empty(v, 0), operand, denormal, false, pops);
+    return load_source(v, in, x, source, &b.value, &b.denormal) &&
+           compare(v, in, x, &b, false, pops);
 }
 
 /* FCOMI and its kin: the result goes to EFLAGS, unless an unmasked exception stops it. */
@@ -400,7 +408,7 @@ COMPARE_TO_FLAGS(fcomip, false, true)
 COMPARE_TO_FLAGS(fucomi, true, false)
 COMPARE_TO_FLAGS(fucomip, true, true)
 
-X87_EXEC(ftst, compare(v, in, x, x87_empty(v, 0), (struct f80){0}, false, false, 0))
+X87_EXEC(ftst, compare(v, in, x, &(const struct compared){0}, false, 0))
 X87_STAMP(ftst, quick_test(v, in))
 
 /* clang-format off */

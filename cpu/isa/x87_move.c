@@ -163,6 +163,22 @@ X87_STAMP(fld_constant, x87_quick_push(v, in, constant(v, in), NULL))
 
 /* ---- stores ---- */
 
+static ALWAYS_INLINE bool finish_store(struct vcpu *v, const struct insn *in, struct operands *x,
+                                       u32 bytes, const struct f80 *raw, struct x87_outcome outcome,
+                                       bool pop)
+{
+    if (!x87_can_commit(v, outcome))
+        return false;
+    /* A fault of the destination comes first, even if nothing is stored. */
+    if (!(outcome.deliver ? x87_store(v, in, x, bytes, *raw) : x87_probe(v, in, x, bytes)))
+        return false;
+    if (!x87_commit(v, in, x, outcome))
+        return false;
+    if (outcome.deliver && pop)
+        x87_pop(v);
+    return true;
+}
+
 /* What a store makes of ST(0): the bytes, and the status. kind is the size of a float (4, 8, 10).
  */
 static ALWAYS_INLINE bool store_float(struct vcpu *v, const struct insn *in, struct operands *x,
@@ -186,16 +202,7 @@ static ALWAYS_INLINE bool store_float(struct vcpu *v, const struct insn *in, str
         outcome.flags &= (u16) ~(FP_PE | FSW_C1);
         outcome.deliver = false;
     }
-    if (!x87_can_commit(v, outcome))
-        return false;
-    /* A fault of the destination comes first, even if nothing is stored. */
-    if (!(outcome.deliver ? x87_store(v, in, x, bytes, raw) : x87_probe(v, in, x, bytes)))
-        return false;
-    if (!x87_commit(v, in, x, outcome))
-        return false;
-    if (outcome.deliver && pop)
-        x87_pop(v);
-    return true;
+    return finish_store(v, in, x, bytes, &raw, outcome, pop);
 }
 
 X87_EXEC(fst_m32, store_float(v, in, x, 4, false))
@@ -221,16 +228,7 @@ static ALWAYS_INLINE bool store_int(struct vcpu *v, const struct insn *in, struc
     else
         raw.mant = fp80_to_int(source, bytes, &env);
     outcome = empty ? x87_stack_fault(v, X87_UNDERFLOW) : x87_outcome(v, &env);
-    if (!x87_can_commit(v, outcome))
-        return false;
-    /* A fault of the destination comes first, even if nothing is stored. */
-    if (!(outcome.deliver ? x87_store(v, in, x, bytes, raw) : x87_probe(v, in, x, bytes)))
-        return false;
-    if (!x87_commit(v, in, x, outcome))
-        return false;
-    if (outcome.deliver && pop)
-        x87_pop(v);
-    return true;
+    return finish_store(v, in, x, bytes, &raw, outcome, pop);
 }
 
 X87_EXEC(fist_i16, store_int(v, in, x, 2, false, false))
