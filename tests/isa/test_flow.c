@@ -59,16 +59,20 @@ START_TEST(every_condition_jumps_as_its_setcc_says)
     enter_64();
     for (unsigned cc = 0; cc < 16; cc++) {
         for (unsigned n = 0; n < 32; n++) {
-            /* jcc +2; mov bl,1; hlt */
-            u8 program[] = {(u8)(0x70 | cc), 2, 0xb3, 1, 0xf4};
+            /* jcc +2; mov bl,1; hlt, the jump with 8 and with 32 bits */
+            const u8 short_form[] = {(u8)(0x70 | cc), 2, 0xb3, 1, 0xf4};
+            const u8 near_form[] = {0x0f, (u8)(0x80 | cc), 2, 0, 0, 0, 0xb3, 1, 0xf4};
 
             flat_segments(ATTR_L);
-            v->state.reg[REG_RIP] = CODE + (cc * 32 + n) * 8;
+            v->state.reg[REG_RIP] = CODE + (cc * 32 + n) * 16;
             v->state.reg[REG_RBX] = 0;
             v->state.activity = ACTIVITY_ACTIVE;
             flags_load(v, any() & FLAGS_ARITH);
             const bool jumps = condition(v, cc);
-            run_program((const char *)program, sizeof(program));
+            if (n & 1)
+                run_program((const char *)short_form, sizeof(short_form));
+            else
+                run_program((const char *)near_form, sizeof(near_form));
             ck_assert_uint_eq(v->state.reg[REG_RBX], !jumps);
         }
     }
