@@ -16,9 +16,11 @@ void check_set_reporter(check_reporter report, void *ctx)
 
 void check_failed(const char *file, int line, const char *condition)
 {
-    fprintf(stderr, "nestbox: internal error: %s:%d: %s does not hold\n", file, line, condition);
+    (void)fprintf(stderr, "nestbox: internal error: %s:%d: %s does not hold\n", file, line,
+                  condition);
     if (reporter != NULL)
         reporter(reporter_ctx);
-    fprintf(stderr, "nestbox: this is a bug in nestbox, not in the guest; please report it\n");
+    (void)fprintf(stderr,
+                  "nestbox: this is a bug in nestbox, not in the guest; please report it\n");
     abort();
 }

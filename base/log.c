@@ -49,9 +49,9 @@ void log_write(enum log_category category, const char *format, ...)
     FILE *out = log_file != NULL ? log_file : stderr;
     va_list args;
 
-    fprintf(out, "%s: ", names[category]);
+    (void)fprintf(out, "%s: ", names[category]);
     va_start(args, format);
     (void)vfprintf(out, format, args);
     va_end(args);
-    fputc('\n', out);
+    (void)fputc('\n', out);
 }
