@@ -322,6 +322,14 @@ struct board *board_create(const struct board_config *config, struct error *erro
     board->config = *config;
     clock_init(&board->clock);
     board->memory = memory_create(config->cpu->phys_bits);
+    if (config->mmu != MMU_WALK) {
+        struct shadow_options options = config->shadow;
+
+        if (options.quota == 0)
+            options.quota = shadow_default_quota(config->ram);
+        options.combined = config->mmu == MMU_COMBINED;
+        shadow_create(board->memory, &options);
+    }
     board->bus = bus_create();
     if (!build(board, error)) {
         board_destroy(board);

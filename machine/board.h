@@ -18,7 +18,8 @@
 #include "devices/uart.h"
 #include "firmware/boot.h"
 #include "firmware/e820.h"
-#include "mmu/memory.h"
+#include "mmu/mmu.h"
+#include "mmu/shadow/shadow.h"
 
 enum { BOARD_CPUS = LAPIC_MAX, BOARD_SERIALS = 4, BOARD_DEVICES = 40, ISA_IRQS = 16 };
 
@@ -29,6 +30,8 @@ struct board_config {
     u64 ram; /* bytes, a multiple of 4 KiB, at least BOARD_RAM_MIN */
     u32 cpus; /* 1..BOARD_CPUS */
     const struct cpu_config *cpu;
+    enum mmu_mode mmu;
+    struct shadow_options shadow; /* unless MMU_WALK */
     u64 seed; /* RDRAND, RDSEED */
     i64 date; /* of the RTC at power-on, seconds since 1970 */
     bool pit, hpet, acpi;

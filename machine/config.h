@@ -46,6 +46,10 @@ struct config {
     u64 seed, sched_seed;
     u64 drop_caches; /* seed; 0: never */
     u64 max_insns; /* ~0: no limit */
+    enum mmu_mode mmu;
+    struct shadow_options shadow;
+    u64 audit_every; /* instructions, 0: never */
+    bool stats, stats_json;
     bool state_hash;
     u64 hash_every; /* instructions, 0: only at the end */
     u32 linux_entry; /* 0, 32, 64 */

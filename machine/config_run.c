@@ -330,10 +330,47 @@ static bool choose(const char *name, const char *value, const char *built, const
     return error_set(error, "--%s: no such value '%s'; there is %s", name, value, built);
 }
 
+/* One of several names: its place in the list, which ends with NULL. */
+static bool pick(const char *name, const char *value, const char *const *names, u32 *found,
+                 struct error *error)
+{
+    for (*found = 0; names[*found] != NULL; ++*found) {
+        if (strcmp(value, names[*found]) == 0)
+            return true;
+    }
+    return error_set(error, "--%s: no such value '%s'", name, value);
+}
+
 bool option_mmu(struct config *config, const char *value, struct error *error)
 {
-    (void)config;
-    return choose("mmu", value, "walk", "shadow combined", error);
+    static const char *const names[] = {
+        [MMU_WALK] = "walk", [MMU_SHADOW] = "shadow", [MMU_COMBINED] = "combined", NULL};
+    u32 found;
+
+    if (!pick("mmu", value, names, &found, error))
+        return false;
+    config->mmu = (enum mmu_mode)found;
+    return true;
+}
+
+bool option_shadow_quota(struct config *config, const char *value, struct error *error)
+{
+    return parse_size(value, &config->shadow.quota) ||
+           error_set(error, "--shadow-quota: '%s' is not a size", value);
+}
+
+bool option_audit(struct config *config, const char *value, struct error *error)
+{
+    return set_number(&config->audit_every, "audit", value, error);
+}
+
+bool option_stats(struct config *config, const char *value, struct error *error)
+{
+    config->stats = true;
+    if (value == NULL || strcmp(value, "text") == 0)
+        return true;
+    config->stats_json = true;
+    return strcmp(value, "json") == 0 || error_set(error, "--stats=%s: text or json", value);
 }
 
 bool option_engine(struct config *config, const char *value, struct error *error)
@@ -344,8 +381,14 @@ bool option_engine(struct config *config, const char *value, struct error *error
 
 bool option_sync(struct config *config, const char *value, struct error *error)
 {
-    (void)config;
-    return choose("sync", value, "strict", "lazy", error);
+    static const char *const names[] = {
+        [SYNC_STRICT] = "strict", [SYNC_LAZY] = "lazy", [SYNC_DROP] = "drop", NULL};
+    u32 found;
+
+    if (!pick("sync", value, names, &found, error))
+        return false;
+    config->shadow.sync = (enum shadow_sync)found;
+    return true;
 }
 
 bool option_linux_entry(struct config *config, const char *value, struct error *error)

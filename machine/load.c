@@ -99,6 +99,8 @@ static struct board_config board_config_of(struct machine *m)
         .ram = c->ram,
         .cpus = c->cpus,
         .cpu = &c->cpu,
+        .mmu = c->mmu,
+        .shadow = c->shadow,
         .seed = c->seed,
         .date = input_date(&m->gate, c->date),
         .pit = c->pit,

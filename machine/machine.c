@@ -9,6 +9,7 @@
 #include "host/signals.h"
 #include "machine/machine_impl.h"
 #include "machine/state_hash.h"
+#include "machine/stats.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -310,6 +311,35 @@ static bool advance_dropping(struct machine *m, u64 insns)
     return true;
 }
 
+/* As machine_advance, with the shadow pages checked every so many instructions. */
+static bool advance_audited(struct machine *m, u64 insns)
+{
+    const struct config *c = m->config;
+
+    while (m->state.count < insns) {
+        const u64 next = m->state.count + c->audit_every;
+        const u64 stop = next < insns ? next : insns;
+        char report[256];
+
+        if (!(c->drop_caches != 0 ? advance_dropping(m, stop) : machine_advance(m, stop)))
+            return false;
+        if (shadow_audit(memory_shadow(m->board->memory), report, sizeof(report)))
+            continue;
+        machine_flush(m);
+        (void)fprintf(stderr, "nestbox: --audit: %s, after %llu instructions\n", report,
+                      (unsigned long long)m->state.count);
+        CHECK(!"the shadow pages are consistent");
+    }
+    return true;
+}
+
+static bool advance(struct machine *m, u64 insns)
+{
+    if (m->config->audit_every != 0 && memory_shadow(m->board->memory) != NULL)
+        return advance_audited(m, insns);
+    return m->config->drop_caches != 0 ? advance_dropping(m, insns) : machine_advance(m, insns);
+}
+
 int machine_run(struct machine *m)
 {
     const struct config *c = m->config;
@@ -318,7 +348,7 @@ int machine_run(struct machine *m)
         u64 next = c->hash_every != 0 ? m->state.count + c->hash_every : c->max_insns;
         if (next > c->max_insns)
             next = c->max_insns;
-        if (!(c->drop_caches != 0 ? advance_dropping(m, next) : machine_advance(m, next)))
+        if (!advance(m, next))
             break;
         if (next == c->max_insns) {
             machine_flush(m);
@@ -332,6 +362,8 @@ int machine_run(struct machine *m)
     machine_flush(m);
     if (c->state_hash)
         print_hash(m);
+    if (c->stats)
+        stats_print(m->board, m->state.count, c->stats_json);
     machine_check_output(m);
     return m->status;
 }

@@ -57,6 +57,14 @@ struct pt_rules {
     u64 page[PT_LEVELS + 1]; /* an entry with one of these bits maps a page */
 };
 
+/* Where the page begins that an entry of a level maps. */
+static inline u64 pt_page(const struct pt_rules *rules, u64 entry, u32 level)
+{
+    const struct pt_level *l = &rules->format->level[level];
+
+    return (entry & rules->address & ~(BIT(l->shift) - 1)) | (entry & l->high_address) << 19;
+}
+
 /* role: its format, pse, nx and gbpages matter. phys_bits: MAXPHYADDR. SDM Vol 3A 4.3-4.5. */
 void pt_rules_init(struct pt_rules *rules, union mmu_role role, u32 phys_bits);
 

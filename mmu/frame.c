@@ -5,6 +5,7 @@
  */
 #include "base/bits.h"
 #include "mmu/memory_impl.h"
+#include "mmu/shadow/shadow.h"
 #include "mmu/table.h"
 
 #include <string.h>
@@ -41,6 +42,8 @@ static NOINLINE void store_watched(struct memory *memory, u8 *host, const u8 *fr
 
     if ((f->flags & FRAME_TABLE) != 0)
         table_store(memory, frame, offset, from, size);
+    if ((f->flags & FRAME_SHADOW) != 0)
+        shadow_store(memory->shadow, frame, offset, from, size);
     if ((f->flags & FRAME_CODE) != 0)
         tell_code(memory, frame, granules(offset, size));
     f->flags &= ~(u32)FRAME_CLEAN;
@@ -69,6 +72,9 @@ void memory_set_bits(struct memory *memory, u8 *host, u32 bytes, u64 bits)
 
     if ((f->flags & FRAME_TABLE) != 0 && table_disagrees(memory, frame, bytes, bits))
         table_revoke(memory, frame);
+    if ((f->flags & FRAME_SHADOW) != 0)
+        shadow_set_bits(memory->shadow, frame,
+                        (u32)((u64)(host - memory->bytes) & PAGE_OFFSET_MASK), bytes, bits);
     if ((f->flags & FRAME_CODE) != 0)
         tell_code(memory, frame, granules((u64)(host - memory->bytes) & PAGE_OFFSET_MASK, bytes));
     f->flags &= ~(u32)FRAME_CLEAN;

@@ -9,6 +9,7 @@
 #include "base/bits.h"
 #include "base/check.h"
 #include "mmu/memory_impl.h"
+#include "mmu/shadow/shadow.h"
 #include "mmu/table.h"
 
 #include <stdlib.h>
@@ -197,10 +198,16 @@ struct memory *memory_create(u32 phys_bits)
     return memory;
 }
 
+struct shadow *memory_shadow(const struct memory *memory)
+{
+    return memory->shadow;
+}
+
 void memory_destroy(struct memory *memory)
 {
     if (memory == NULL)
         return;
+    shadow_destroy(memory->shadow);
     release_all(memory);
     free(memory);
 }

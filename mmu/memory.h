@@ -41,6 +41,7 @@ enum frame_flag {
     FRAME_TABLE = 1 << 0, /* a walk has read it as a page table */
     FRAME_CODE = 1 << 1, /* blocks were decoded from it: code_mask says from which 128-byte parts */
     FRAME_CLEAN = 1 << 2, /* the dirty log waits for the first store */
+    FRAME_SHADOW = 1 << 3, /* a shadow page stands for it and must hear of stores */
 };
 
 /* One record per 4 KiB of RAM or ROM. Aliases of the same bytes share records. A cache: no
@@ -55,12 +56,14 @@ struct frame {
 };
 
 struct memory;
+struct shadow;
 
 /* Told before bytes of a FRAME_CODE frame change; mask as code_mask. Drops the blocks and clears
  * the bits (and the flag, once the mask is 0) through memory_code_clear(). */
 typedef void (*memory_code_hook)(void *ctx, u64 frame, u32 mask);
 
 struct memory *memory_create(u32 phys_bits);
+struct shadow *memory_shadow(const struct memory *memory); /* NULL: there is no such engine */
 void memory_destroy(struct memory *memory);
 
 /* Add slots. Later slots go over earlier ones where they overlap (as in QEMU's memory regions with

@@ -15,6 +15,7 @@ enum {
 };
 
 struct mmu_state;
+struct shadow;
 struct table;
 
 /* A part of the physical address space with one slot on top. Both ends included. */
@@ -56,6 +57,7 @@ struct memory {
     u64 epoch; /* all translations made in an earlier one are void */
     u64 write_epoch; /* all write tags made in an earlier one are; its low half is never 0 */
     struct mmu_state *mmu[MEMORY_CPUS];
+    struct shadow *shadow; /* the shadow-paging engine, or NULL: --mmu=walk */
 
     memory_code_hook code_hook;
     void *code_ctx;

@@ -7,6 +7,7 @@
 #include "mmu/mmu.h"
 
 #include "base/check.h"
+#include "mmu/shadow/shadow.h"
 #include "mmu/table.h"
 #include "mmu/tlb.h"
 
@@ -117,6 +118,7 @@ static u32 context_new(struct mmu_state *s, union mmu_role role, u64 root, const
     memcpy(s->context[oldest].pdptes, pdptes, sizeof(s->context[oldest].pdptes));
     pt_rules_init(&s->context[oldest].rules, role, s->phys_bits);
     s->context[oldest].epoch = 0;
+    memset(s->context[oldest].root, 0, sizeof(s->context[oldest].root));
     return oldest;
 }
 
@@ -125,6 +127,7 @@ void mmu_set_context(struct mmu *mmu, union mmu_role role, gpa_t root, const u64
     static const u64 none[4];
     struct mmu_state *s = mmu->impl;
     u64 key = root.v & ~PAGE_OFFSET_MASK;
+    bool other_role;
     u32 found;
 
     CHECK(role.format <= PAGING_5LEVEL);
@@ -143,9 +146,12 @@ void mmu_set_context(struct mmu *mmu, union mmu_role role, gpa_t root, const u64
         s->stats.context_hits++;
     else
         found = context_new(s, role, key, pdptes);
+    other_role = s->key_role[s->current] != role.word;
     s->current = found;
     s->context[found].last_use = ++s->clock;
     tlb_refresh(s);
+    if (other_role)
+        mmu_invalidate_all(mmu);
 }
 
 void mmu_set_privilege(struct mmu *mmu, bool user, bool ac)
@@ -186,18 +192,20 @@ void mmu_set_apic(struct mmu *mmu, bool enabled, hpa_t page, const struct mmio_o
 void mmu_drop(struct mmu *mmu)
 {
     tlb_revoke_contexts(mmu->impl, (1u << TLB_CONTEXTS) - 1);
+    if (mmu->memory->shadow != NULL) /* which all CPUs share */
+        memory_revoke_all(mmu->memory);
 }
 
-/* Strict coherence: nothing is ever stale. */
 void mmu_invalidate_page(struct mmu *mmu, u64 va)
 {
-    (void)mmu;
-    (void)va;
+    if (mmu->memory->shadow != NULL)
+        shadow_flush_page(mmu->impl, va);
 }
 
 void mmu_invalidate_all(struct mmu *mmu)
 {
-    (void)mmu;
+    if (mmu->memory->shadow != NULL)
+        shadow_flush(mmu->impl);
 }
 
 /* ---- refill ---- */
@@ -317,16 +325,19 @@ static NOINLINE enum refill refill_by_walk(struct mmu_state *s, const struct req
         return fault(s, r->va, error);
 
     walk_commit(&w, &t, write);
-    cached = depend(s, &t);
-    if (cached) {
-        *tlb2_slot(s, s->current, r->va) = (struct tlb2_entry){
-            .tag = tlb2_tag(r->va, s->context[s->current].stamp),
-            .data = (t.gpa.v & ~PAGE_OFFSET_MASK) | t.rights |
-                    (t.dirty || write ? (u64)TLB2_DIRTY : 0) | (u64)t.key << TLB2_KEY_SHIFT,
-        };
-    }
+    cached = s->memory->shadow != NULL ? shadow_fetch(s, r->va, &t, write) : depend(s, &t);
+    if (cached)
+        tlb2_fill(s, r->va, tlb2_data(&t, write));
     place(s, r, t.gpa.v, cached, target);
     return REFILL_OK;
+}
+
+/* Does a level-2 data word allow the access without a walk? */
+static bool data_allows(const struct request *r, u64 data)
+{
+    return ((r->access & ACCESS_WRITE) == 0 || (data & TLB2_DIRTY) != 0) &&
+           rights_check(r->who, r->access, (u32)data & RIGHTS_ALL,
+                        (u32)(data >> TLB2_KEY_SHIFT) & 15) == 0;
 }
 
 /* Answer from level 2, if the access needs no more than what it knows. */
@@ -337,13 +348,21 @@ static bool refill_by_tlb2(struct mmu_state *s, const struct request *r, struct 
 
     if (e->tag != tlb2_tag(r->va, s->context[s->current].stamp))
         return false;
-    if ((r->access & ACCESS_WRITE) != 0 && (data & TLB2_DIRTY) == 0)
-        return false;
-    if (rights_check(r->who, r->access, (u32)data & RIGHTS_ALL,
-                     (u32)(data >> TLB2_KEY_SHIFT) & 15) != 0)
+    if (!data_allows(r, data))
         return false;
     s->stats.l2_hits++;
-    place(s, r, (data & ~PAGE_OFFSET_MASK) | (r->va & PAGE_OFFSET_MASK), true, target);
+    place(s, r, data_page(data) | (r->va & PAGE_OFFSET_MASK), true, target);
+    return true;
+}
+
+static bool refill_by_shadow(struct mmu_state *s, const struct request *r, struct target *target)
+{
+    u64 data;
+
+    if (!shadow_lookup(s, r->va, &data) || !data_allows(r, data))
+        return false;
+    tlb2_fill(s, r->va, data);
+    place(s, r, data_page(data) | (r->va & PAGE_OFFSET_MASK), true, target);
     return true;
 }
 
@@ -375,6 +394,8 @@ enum refill mmu_refill(struct mmu *mmu, u64 va, u32 access, struct target *targe
     if (unlikely(!canonical(format, va)))
         return REFILL_NONCANONICAL;
     if (likely(refill_by_tlb2(s, &r, target)))
+        return REFILL_OK;
+    if (s->memory->shadow != NULL && refill_by_shadow(s, &r, target))
         return REFILL_OK;
     return refill_by_walk(s, &r, target);
 }

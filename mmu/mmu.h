@@ -25,6 +25,13 @@ enum access {
     ACCESS_STACK = 1 << 4, /* for the CPU layer: a non-canonical address is #SS, not #GP */
 };
 
+/* What answers when the soft TLB does not know. All give the guest the same. */
+enum mmu_mode {
+    MMU_WALK, /* a walk of the guest's tables */
+    MMU_SHADOW, /* shadow pages, one set per stage */
+    MMU_COMBINED, /* shadow pages, a nested guest's linear addresses to machine in one set */
+};
+
 enum { TLB_SIZE = 1024 };
 
 /*

@@ -6,6 +6,7 @@
 #include "mmu/tlb.h"
 
 #include "base/bits.h"
+#include "mmu/shadow/shadow.h"
 
 #include <string.h>
 
@@ -179,6 +180,8 @@ void tlb_revoke_page(struct mmu_state *s, u32 contexts, u64 va)
 void memory_revoke_all(struct memory *memory)
 {
     memory->epoch++;
+    if (memory->shadow != NULL)
+        shadow_zap_all(memory->shadow);
     for (u32 i = 0; i < MEMORY_CPUS; i++) {
         if (memory->mmu[i] == NULL)
             continue;

@@ -43,10 +43,17 @@ struct bank {
     u64 touched[TLB_SIZE / 64]; /* slots filled since the bank was empty */
 };
 
+/* A root page of the shadow engine, referred to weakly: by index, if it still has this serial. */
+struct shadow_root {
+    u32 page; /* 0: none */
+    u64 serial;
+};
+
 /* One root with its role. */
 struct mmu_context {
     struct pt_rules rules;
     u64 pdptes[4];
+    struct shadow_root root[4]; /* 32-bit and PAE paging: one per GiB */
     u64 epoch; /* memory's epoch when the stamp was given; any other: all void, needs a new stamp */
     u32 stamp;
     u64 last_use;
@@ -107,6 +114,25 @@ static ALWAYS_INLINE u64 tlb2_tag(u64 va, u32 stamp)
 static ALWAYS_INLINE struct tlb2_entry *tlb2_slot(struct mmu_state *s, u32 context, u64 va)
 {
     return &s->tlb2[((u32)(va >> PAGE_SHIFT) ^ context * 0x1357) & (TLB2_SIZE - 1)];
+}
+
+/* What level 2 and shadow entries keep of a translation that was used now. */
+static ALWAYS_INLINE u64 tlb2_data(const struct translation *t, bool write)
+{
+    return (t->gpa.v & ~PAGE_OFFSET_MASK) | t->rights | (t->dirty || write ? (u64)TLB2_DIRTY : 0) |
+           (u64)t->key << TLB2_KEY_SHIFT;
+}
+
+static ALWAYS_INLINE u64 data_page(u64 data)
+{
+    return data & BITS(51, PAGE_SHIFT);
+}
+
+/* Enter a translation of the current context. */
+static ALWAYS_INLINE void tlb2_fill(struct mmu_state *s, u64 va, u64 data)
+{
+    *tlb2_slot(s, s->current, va) =
+        (struct tlb2_entry){tlb2_tag(va, s->context[s->current].stamp), data};
 }
 
 /* Bring the context in use and its banks up to date, and point mmu.bank at them. To be called after

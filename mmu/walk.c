@@ -10,9 +10,8 @@ static void finish(const struct pt_rules *rules, u64 entry, u32 n, u64 va, u32 g
 {
     const struct pt_level *level = &rules->format->level[n];
     const u64 offset_mask = BIT(level->shift) - 1;
-    const u64 page = (entry & rules->address & ~offset_mask) | (entry & level->high_address) << 19;
 
-    out->gpa = (gpa_t){page | (va & offset_mask)};
+    out->gpa = (gpa_t){pt_page(rules, entry, n) | (va & offset_mask)};
     out->rights = granted;
     out->key = rules->format->keys ? (u8)bits_get(entry, KEY_HIGH, KEY_LOW) : 0;
     out->page_shift = level->shift;

@@ -89,10 +89,10 @@ END_TEST
 START_TEST(options_of_later_releases_are_refused_by_name)
 {
     static const char *const lines[] = {
-        "-drive file=x", "-s",           "-S",
-        "-gdb tcp::1",   "-qmp stdio",   "--record r",
-        "--mmu=shadow",  "--engine jit", "-device virtio-blk-pci",
-        "-bios b",       "--sync=lazy",  "-monitor stdio",
+        "-drive file=x",  "-s",           "-S",
+        "-gdb tcp::1",    "-qmp stdio",   "--record r",
+        "-bios b",        "--engine jit", "-device virtio-blk-pci",
+        "-monitor stdio",
     };
 
     for (u32 i = 0; i < ARRAY_SIZE(lines); i++) {
@@ -116,6 +116,11 @@ START_TEST(unknown_words_are_refused)
         "",
         "-kernel x -device isa-debug-exit,iobase=0xfffff",
         "-kernel x --state-hash=often:1",
+        "-kernel x --mmu=ept",
+        "-kernel x --sync=lazy",
+        "-kernel x --mmu=shadow --sync=never",
+        "-kernel x --shadow-quota=some",
+        "-kernel x --stats=xml",
     };
 
     for (u32 i = 0; i < ARRAY_SIZE(lines); i++) {

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* The counters that --stats prints. */
+#ifndef MACHINE_STATS_H
+#define MACHINE_STATS_H
+
+#include "machine/board.h"
+
+/* One line per counter, or one JSON object whose members are "mmu" and, if there is a shadow
+ * engine, "shadow". */
+void stats_print(const struct board *board, u64 instructions, bool json);
+
+#endif

@@ -1,0 +1,377 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Shadow pages: where they come from, how they are found and linked, and how they go.
+ *
+ * Contexts refer to their roots weakly, by index and serial: a zapped root is noticed at the next
+ * look, so that no page is ever in a state between valid and gone, and reclaim needs no exception
+ * for roots. Unlinked pages stay in the hash, for a table that is hung in elsewhere, until reclaim.
+ */
+#include "base/check.h"
+#include "mmu/shadow/shadow_impl.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { NO_BLOCK = -1, BLOCKS_MIN = 64 };
+
+static const u64 quota_least = BIT(22);
+
+/* ---- life ---- */
+
+static void *reserve(u64 size)
+{
+    void *at = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                    -1, 0);
+
+    CHECK(at != MAP_FAILED);
+    return at;
+}
+
+u64 shadow_default_quota(u64 ram)
+{
+    return ram / 50 > quota_least ? ram / 50 : quota_least;
+}
+
+struct shadow *shadow_create(struct memory *memory, const struct shadow_options *options)
+{
+    struct shadow *shadow = calloc(1, sizeof(*shadow));
+    const u64 quota =
+        options->quota != 0 ? options->quota : shadow_default_quota(memory_ram_size(memory));
+    u64 blocks;
+
+    CHECK(shadow != NULL && memory->shadow == NULL);
+    shadow->memory = memory;
+    shadow->options = *options;
+    /* A page is one record and one or two blocks. */
+    blocks = quota / (PAGE_SIZE + sizeof(struct shadow_page));
+    if (blocks < BLOCKS_MIN)
+        blocks = BLOCKS_MIN;
+    if (blocks > BIT(32 - SLOT_BITS) - 1)
+        blocks = BIT(32 - SLOT_BITS) - 1;
+    shadow->block_max = (u32)blocks;
+    shadow->page_max = (u32)blocks + 1;
+    shadow->block_free = (u32)NO_BLOCK;
+    shadow->page_count = 1;
+    shadow->page = reserve(shadow->page_max * sizeof(struct shadow_page));
+    shadow->block = reserve(blocks * PAGE_SIZE);
+    if (shadow->options.unsync_after == 0)
+        shadow->options.unsync_after = UNSYNC_AFTER;
+    memory->shadow = shadow;
+    return shadow;
+}
+
+void shadow_destroy(struct shadow *shadow)
+{
+    if (shadow == NULL)
+        return;
+    munmap(shadow->page, shadow->page_max * sizeof(struct shadow_page));
+    munmap(shadow->block, (u64)shadow->block_max * PAGE_SIZE);
+    shadow->memory->shadow = NULL;
+    free(shadow);
+}
+
+const struct shadow_stats *shadow_stats(const struct shadow *shadow)
+{
+    return &shadow->stats;
+}
+
+u64 shadow_used(const struct shadow *shadow)
+{
+    return shadow->block_count * PAGE_SIZE + shadow->page_count * sizeof(struct shadow_page);
+}
+
+u64 shadow_quota(const struct shadow *shadow)
+{
+    return (u64)shadow->block_max * PAGE_SIZE + shadow->page_max * sizeof(struct shadow_page);
+}
+
+/* ---- blocks ---- */
+
+u8 *block_take(struct shadow *shadow)
+{
+    u32 index = shadow->block_free;
+
+    if (index != (u32)NO_BLOCK)
+        memcpy(&shadow->block_free, shadow->block + (u64)index * PAGE_SIZE, sizeof(u32));
+    else if (shadow->block_count < shadow->block_max)
+        index = shadow->block_count++;
+    else
+        return NULL;
+    shadow->blocks_used++;
+    return shadow->block + (u64)index * PAGE_SIZE;
+}
+
+void block_give(struct shadow *shadow, void *block)
+{
+    const u32 index = (u32)((u64)((u8 *)block - shadow->block) / PAGE_SIZE);
+
+    memcpy(block, &shadow->block_free, sizeof(u32));
+    shadow->block_free = index;
+    shadow->blocks_used--;
+}
+
+static void *block_zeroed(struct shadow *shadow)
+{
+    u8 *block = block_take(shadow);
+
+    CHECK(block != NULL); /* page_reserve() saw to it */
+    return memset(block, 0, PAGE_SIZE);
+}
+
+/* ---- finding ---- */
+
+static u32 chain_search(const struct shadow *shadow, u32 index, u64 frame)
+{
+    while (index != 0 && page_at(shadow, index)->frame != frame)
+        index = page_at(shadow, index)->hash_next;
+    return index;
+}
+
+u32 page_first(const struct shadow *shadow, u64 frame)
+{
+    return chain_search(shadow, shadow->hash[hash_of(frame)], frame);
+}
+
+u32 page_next(const struct shadow *shadow, u32 index)
+{
+    const struct shadow_page *page = page_at(shadow, index);
+
+    return chain_search(shadow, page->hash_next, page->frame);
+}
+
+u32 page_find(struct shadow *shadow, u64 frame, union shadow_role role)
+{
+    for (u32 i = page_first(shadow, frame); i != 0; i = page_next(shadow, i)) {
+        const struct shadow_page *page = page_at(shadow, i);
+
+        if (same_identity(page->frame, page->role, frame, role))
+            return i;
+    }
+    return 0;
+}
+
+static void hash_remove(struct shadow *shadow, u32 index)
+{
+    u32 *at = &shadow->hash[hash_of(page_at(shadow, index)->frame)];
+
+    while (*at != index)
+        at = &page_at(shadow, *at)->hash_next;
+    *at = page_at(shadow, index)->hash_next;
+}
+
+/* ---- in order of making ---- */
+
+static void age_append(struct shadow *shadow, u32 index)
+{
+    struct shadow_page *page = page_at(shadow, index);
+
+    page->older = shadow->newest;
+    page->newer = 0;
+    if (shadow->newest != 0)
+        page_at(shadow, shadow->newest)->newer = index;
+    else
+        shadow->oldest = index;
+    shadow->newest = index;
+}
+
+static void age_remove(struct shadow *shadow, u32 index)
+{
+    const struct shadow_page *page = page_at(shadow, index);
+
+    *(page->older != 0 ? &page_at(shadow, page->older)->newer : &shadow->oldest) = page->newer;
+    *(page->newer != 0 ? &page_at(shadow, page->newer)->older : &shadow->newest) = page->older;
+}
+
+/* ---- watching frames ---- */
+
+void frame_watch_update(struct shadow *shadow, u64 frame)
+{
+    struct memory *memory = shadow->memory;
+    bool wanted = false;
+
+    for (u32 i = page_first(shadow, frame); i != 0 && !wanted; i = page_next(shadow, i)) {
+        const struct shadow_page *page = page_at(shadow, i);
+
+        wanted = !page->role.direct && page->unsync == 0;
+    }
+    if (!wanted)
+        memory->frames[frame].flags &= ~(u32)FRAME_SHADOW;
+    else if ((memory->frames[frame].flags & FRAME_SHADOW) == 0)
+        memory_watch(memory, frame, FRAME_SHADOW);
+}
+
+/* ---- making ---- */
+
+u32 page_make(struct shadow *shadow, u64 frame, union shadow_role role)
+{
+    u32 *chain = &shadow->hash[hash_of(frame)];
+    u32 index = shadow->page_free;
+    struct shadow_page *page;
+
+    if (index != 0)
+        shadow->page_free = page_at(shadow, index)->hash_next;
+    else
+        index = shadow->page_count++;
+    CHECK(index < shadow->page_max);
+    page = page_at(shadow, index);
+    *page = (struct shadow_page){
+        .frame = frame,
+        .role = role,
+        .spt = block_zeroed(shadow),
+        .link = role.level > 1 ? block_zeroed(shadow) : NULL,
+        .serial = ++shadow->serial,
+        .hash_next = *chain,
+        .recent = true,
+    };
+    *chain = index;
+    age_append(shadow, index);
+    if (!role.direct)
+        frame_watch_update(shadow, frame);
+    shadow->stats.pages_made++;
+    return index;
+}
+
+void page_reserve(struct shadow *shadow)
+{
+    const u32 wanted = FETCH_PAGES * 2;
+
+    /* Second chance, in order of making: each page is looked at twice at most. */
+    while (shadow->block_max - shadow->blocks_used < wanted) {
+        const u32 oldest = shadow->oldest;
+        struct shadow_page *page = page_at(shadow, oldest);
+
+        if (page->recent) {
+            page->recent = false;
+            age_remove(shadow, oldest);
+            age_append(shadow, oldest);
+            continue;
+        }
+        shadow->stats.reclaimed++;
+        page_zap(shadow, oldest);
+    }
+}
+
+/* ---- links ---- */
+
+static void link_add(struct shadow *shadow, struct shadow_page *page, u32 slot, u32 child)
+{
+    const slot_ref here = ref_of(shadow, page, slot);
+    const slot_ref head = page_at(shadow, child)->parents;
+
+    page->link[slot] = (struct link){.next = head};
+    if (head != 0)
+        page_at(shadow, head >> SLOT_BITS)->link[head & (SLOTS - 1)].prev = here;
+    page_at(shadow, child)->parents = here;
+}
+
+static void link_remove(struct shadow *shadow, struct shadow_page *page, u32 slot, u32 child)
+{
+    const struct link link = page->link[slot];
+
+    if (link.prev != 0)
+        page_at(shadow, link.prev >> SLOT_BITS)->link[link.prev & (SLOTS - 1)].next = link.next;
+    else
+        page_at(shadow, child)->parents = link.next;
+    if (link.next != 0)
+        page_at(shadow, link.next >> SLOT_BITS)->link[link.next & (SLOTS - 1)].prev = link.prev;
+}
+
+void page_revoke(struct shadow *shadow, struct shadow_page *page)
+{
+    for (u32 cpu = 0; cpu < MEMORY_CPUS; cpu++) {
+        if (page->users[cpu] != 0 && shadow->memory->mmu[cpu] != NULL)
+            tlb_revoke_contexts(shadow->memory->mmu[cpu], page->users[cpu]);
+        page->users[cpu] = 0;
+    }
+}
+
+/* Revoke what came through one slot. */
+static void slot_revoke(struct shadow *shadow, struct shadow_page *page, u32 slot)
+{
+    if (page->role.level > 1 || page->mixed) {
+        page_revoke(shadow, page);
+        return;
+    }
+    for (u32 cpu = 0; cpu < MEMORY_CPUS; cpu++) {
+        if (page->users[cpu] != 0 && shadow->memory->mmu[cpu] != NULL)
+            tlb_revoke_page(shadow->memory->mmu[cpu], page->users[cpu],
+                            page->base + ((u64)slot << PAGE_SHIFT));
+    }
+}
+
+/* The new leaf grants all that the old one did, to the same place. */
+static bool leaf_covers(u64 spte, u64 old)
+{
+    return ((spte ^ old) & SPTE_ADDRESS) == 0 && (old & ~spte) == 0 &&
+           ((spte ^ old) & BITS(TLB2_KEY_SHIFT + 3, TLB2_KEY_SHIFT)) == 0;
+}
+
+void slot_replace(struct shadow *shadow, struct shadow_page *page, u32 slot, u64 spte)
+{
+    const u64 old = page->spt[slot];
+
+    page->spt[slot] = spte;
+    page->present += (spte != 0) - (u32)(old != 0);
+    if (old == 0)
+        return;
+    if (spte_is_child(old)) {
+        const u32 child = spte_child(old);
+
+        link_remove(shadow, page, slot, child);
+        /* Nothing came through a child that has no entries. */
+        if (page_at(shadow, child)->present != 0)
+            slot_revoke(shadow, page, slot);
+    } else if (!leaf_covers(spte, old)) {
+        slot_revoke(shadow, page, slot);
+    }
+}
+
+void slot_link(struct shadow *shadow, struct shadow_page *page, u32 slot, u32 child)
+{
+    slot_replace(shadow, page, slot, 0);
+    slot_replace(shadow, page, slot, (u64)child << PAGE_SHIFT | SPTE_PRESENT);
+    link_add(shadow, page, slot, child);
+}
+
+/* ---- the end of a page ---- */
+
+void page_zap(struct shadow *shadow, u32 index)
+{
+    struct shadow_page *page = page_at(shadow, index);
+
+    if (page->present != 0)
+        page_revoke(shadow, page);
+    for (u32 i = 0; page->role.level > 1 && i < SLOTS; i++) {
+        if (spte_is_child(page->spt[i]))
+            link_remove(shadow, page, i, spte_child(page->spt[i]));
+    }
+    while (page->parents != 0) {
+        struct shadow_page *parent = page_at(shadow, page->parents >> SLOT_BITS);
+        const u32 slot = page->parents & (SLOTS - 1);
+
+        link_remove(shadow, parent, slot, index);
+        parent->spt[slot] = 0;
+        parent->present--;
+    }
+    unsync_forget(shadow, page);
+    hash_remove(shadow, index);
+    age_remove(shadow, index);
+    if (page->link != NULL)
+        block_give(shadow, page->link);
+    block_give(shadow, page->spt);
+    page->serial = 0;
+    page->hash_next = shadow->page_free;
+    shadow->page_free = index;
+    if (!page->role.direct)
+        frame_watch_update(shadow, page->frame);
+    shadow->stats.pages_zapped++;
+}
+
+void shadow_zap_all(struct shadow *shadow)
+{
+    for (u32 i = shadow->oldest; i != 0; i = page_at(shadow, i)->newer)
+        memset(page_at(shadow, i)->users, 0, sizeof(page_at(shadow, i)->users));
+    while (shadow->oldest != 0)
+        page_zap(shadow, shadow->oldest);
+}

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The shadow-paging engine: what guest tables mean, kept as shadow pages of 512 entries, each known
+ * by (frame of the guest's table, role). One engine serves all CPUs of a memory. docs/shadow-mmu.md
+ * explains it; the numbers I1..I27 are those of the audit.
+ *
+ * A shadow entry only ever says "allowed" or "ask again". Guest faults come from real walks alone,
+ * so a shadow page that is too strict costs time, never truth.
+ */
+#ifndef MMU_SHADOW_SHADOW_H
+#define MMU_SHADOW_SHADOW_H
+
+#include "base/types.h"
+
+#include <stddef.h>
+
+struct memory;
+struct mmu_state;
+struct shadow;
+struct translation;
+
+enum shadow_sync {
+    SYNC_STRICT, /* coherent; level-1 pages that are written often go unsync until their next use */
+    SYNC_LAZY, /* as KVM: stale translations live until the guest flushes */
+    SYNC_DROP, /* coherent, and no page is ever unsync: the plain form of strict, for tests */
+};
+
+struct shadow_options {
+    enum shadow_sync sync;
+    u64 quota; /* bytes for shadow pages; 0: shadow_default_quota() */
+    u32 unsync_after; /* strict: stores to a level-1 table without a use of it; 0: the default */
+    bool kvm_parity; /* keep cr0_wp, smep_andnot_wp and smap_andnot_wp in the identity */
+    bool small_pages; /* cut large guest pages into 4 KiB entries (tests) */
+    bool combined; /* second stages: linear to machine in one shadow */
+};
+
+/* Counted since creation; no part of the machine's state. */
+struct shadow_stats {
+    u64 lookups, hits; /* refills that asked the shadow, and that it answered */
+    u64 fetches, retries; /* walks entered, and of these given up because a table changed */
+    u64 pages_made, pages_reused, pages_zapped;
+    u64 reclaimed; /* of the zapped: to stay within the quota */
+    u64 flood_zaps; /* of the zapped: written often without a use */
+    u64 roots_made; /* contexts that got a root page, made or found */
+    u64 stores, slots_dropped; /* stores to shadowed tables, and entries that they removed */
+    u64 unsyncs, syncs,
+        synced_slots; /* pages gone unsync, refreshed, and entries renewed by that */
+    u64 sync_role_mismatch; /* refused refreshes: always 0, or there is a bug */
+    u64 prefetched;
+    u64 flushes; /* lazy: flush events */
+};
+
+/* 2 % of guest RAM, at least 4 MiB. */
+u64 shadow_default_quota(u64 ram);
+/* Make the engine of a memory, before its first mmu_create(). Destroyed with the memory. */
+struct shadow *shadow_create(struct memory *memory, const struct shadow_options *options);
+void shadow_destroy(struct shadow *shadow);
+const struct shadow_stats *shadow_stats(const struct shadow *shadow);
+/* Bytes in use for shadow pages, and the most that are allowed. */
+u64 shadow_used(const struct shadow *shadow);
+u64 shadow_quota(const struct shadow *shadow);
+
+/* ---- for mmu/mmu.c ---- */
+
+/* Translate in the current context: data as in mmu/tlb.h's level 2. false: ask a real walk. */
+MUST_CHECK bool shadow_lookup(struct mmu_state *s, u64 va, u64 *data);
+/* Enter what a real walk found. false: it may not be cached (a table outside RAM, or changing
+ * while it is read). */
+MUST_CHECK bool shadow_fetch(struct mmu_state *s, u64 va, const struct translation *t, bool write);
+/* What the guest flushes, which matters under lazy only; a change of role counts as a flush. */
+void shadow_flush(struct mmu_state *s);
+void shadow_flush_page(struct mmu_state *s, u64 va);
+
+/* ---- for mmu/frame.c ---- */
+
+/* Before size bytes at offset of a FRAME_SHADOW frame are replaced by `from`. */
+void shadow_store(struct shadow *shadow, u64 frame, u32 offset, const u8 *from, u32 size);
+/* A walk is about to set accessed or dirty bits in an entry of so many bytes. */
+void shadow_set_bits(struct shadow *shadow, u64 frame, u32 offset, u32 bytes, u64 bits);
+/* Forget everything: the slots changed, or a test wants it. The soft TLBs are the caller's. */
+void shadow_zap_all(struct shadow *shadow);
+
+/* ---- looking at it ---- */
+
+/*
+ * Check invariants I1..I27 (docs/shadow-mmu.md) of every page, link and context. true: all hold.
+ * Else `report` is one line that names the invariant and where it fails. Slow.
+ */
+MUST_CHECK bool shadow_audit(struct shadow *shadow, char *report, size_t size);
+/* A digest of all pages in the order of their making, with roles and entries: equal in equal runs.
+ */
+u64 shadow_digest(const struct shadow *shadow);
+/* The shadow of the current context as text: level, frame, role in words, entries used, unsync. */
+typedef void (*shadow_line)(void *ctx, const char *line);
+void shadow_dump(const struct mmu_state *s, shadow_line print, void *ctx);
+
+#endif

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Inside of the shadow engine, for mmu/shadow/ only: pages, entries, links and the unsync set.
+ *
+ * mmu/shadow/page.c: pool, hash, links, zap, quota. fetch.c: lookup and building. sync.c: the sync
+ * rule and unsync pages. store.c: stores to shadowed tables. audit.c: the invariants.
+ */
+#ifndef MMU_SHADOW_IMPL_H
+#define MMU_SHADOW_IMPL_H
+
+#include "base/bits.h"
+#include "mmu/memory_impl.h"
+#include "mmu/shadow/role.h"
+#include "mmu/shadow/shadow.h"
+#include "mmu/tlb.h"
+
+enum {
+    SLOTS = 512,
+    SLOT_BITS = 9,
+    HASH_BITS = 12,
+    UNSYNC_MAX = 64, /* pages unsync at a time, each with a snapshot of its guest table */
+    UNSYNC_AFTER = 8,
+    FLOOD_MAX = 3, /* stores to a higher table without a use */
+    FETCH_PAGES = 5, /* most pages that one fetch makes */
+};
+
+/*
+ * An entry. A leaf has the format of level 2 of the soft TLB (mmu/tlb.h): page address, rights of
+ * both stages, key, dirty. Another entry has the index of the child in place of the address. 0: ask
+ * again.
+ */
+#define SPTE_PRESENT BIT(8)
+#define SPTE_LEAF BIT(9)
+#define SPTE_ADDRESS BITS(51, 12)
+
+/* Where an entry is, as one number: page index and slot. 0: nowhere. */
+typedef u32 slot_ref;
+
+/* The list of parents of a page goes through their slots. */
+struct link {
+    slot_ref next, prev;
+};
+
+struct shadow_page {
+    u64 frame; /* of the guest's table; direct: the first guest frame that it maps */
+    union shadow_role role;
+    u64 *spt; /* SLOTS entries */
+    struct link *link; /* above level 1: SLOTS list nodes for the children */
+    u64 base; /* lowest linear address translated through here, if users are not mixed */
+    u64 serial; /* the how manieth page ever made; 0: this record is free */
+    u32 hash_next;
+    u32 older, newer; /* in order of making */
+    slot_ref parents; /* head of the list of slots that point here */
+    u32 present; /* entries that are not 0 */
+    u32 stores; /* changed by stores since it was last used */
+    u8 unsync; /* its place in the unsync set + 1; 0: in step with the guest's table */
+    bool mixed; /* used at several linear bases */
+    bool recent; /* used since it was last looked at for reclaim */
+    /* Per CPU, a bit per context slot whose soft TLB may hold translations that came through it. */
+    u16 users[MEMORY_CPUS];
+};
+
+struct unsync {
+    u32 page; /* 0: free */
+    u64 since; /* number of the marking: the lowest goes first */
+    u8 *snapshot; /* a block: the guest's table as the page's entries reflect it */
+};
+
+struct shadow {
+    struct memory *memory;
+    struct shadow_options options;
+    struct shadow_stats stats;
+
+    u32 page_count, page_max; /* records used so far (0 is nobody), and all */
+    u32 page_free; /* list through hash_next */
+    u32 block_count, block_max; /* the same for blocks of 4 KiB: entries, links, snapshots */
+    u32 block_free; /* list through the first word of each; ~0: empty */
+    u32 blocks_used;
+    struct shadow_page *page;
+    u8 *block;
+
+    u32 oldest, newest; /* valid pages in order of making */
+    u64 serial;
+    u32 hash[1 << HASH_BITS];
+
+    struct unsync unsync[UNSYNC_MAX];
+    u64 unsync_clock;
+};
+
+static ALWAYS_INLINE bool spte_is_child(u64 spte)
+{
+    return (spte & (SPTE_PRESENT | SPTE_LEAF)) == SPTE_PRESENT;
+}
+
+static ALWAYS_INLINE u32 spte_child(u64 spte)
+{
+    return (u32)(spte >> PAGE_SHIFT);
+}
+
+static ALWAYS_INLINE struct shadow_page *page_at(const struct shadow *shadow, u32 index)
+{
+    return &shadow->page[index];
+}
+
+static ALWAYS_INLINE u32 page_index(const struct shadow *shadow, const struct shadow_page *page)
+{
+    return (u32)(page - shadow->page);
+}
+
+static ALWAYS_INLINE slot_ref ref_of(const struct shadow *shadow, const struct shadow_page *page,
+                                     u32 slot)
+{
+    return page_index(shadow, page) << SLOT_BITS | slot;
+}
+
+/* Shift of the linear address bits that index a shadow page of this level: the same for every
+ * format, as a shadow page always has 512 entries. */
+static ALWAYS_INLINE u32 level_shift(u32 level)
+{
+    return PAGE_SHIFT + SLOT_BITS * (level - 1);
+}
+
+static ALWAYS_INLINE u32 slot_of(u64 va, u32 level)
+{
+    return (u32)(va >> level_shift(level)) & (SLOTS - 1);
+}
+
+/* Offset in its table of the guest entry behind a slot. With 4-byte entries a slot of level 2 is
+ * half of what an entry maps. */
+static ALWAYS_INLINE u32 guest_offset(union shadow_role role, u32 slot)
+{
+    if (!role.has_4_byte_gpte)
+        return slot * 8;
+    if (role.level == 1)
+        return (role.quadrant * SLOTS + slot) * 4;
+    return (role.quadrant * (SLOTS / 2) + slot / 2) * 4;
+}
+
+/* ---- page.c ---- */
+
+static ALWAYS_INLINE u32 hash_of(u64 frame)
+{
+    return (u32)(frame * 0x9e3779b97f4a7c15 >> (64 - HASH_BITS));
+}
+
+/* The first or next page at a frame, whatever its role; 0: none. */
+u32 page_first(const struct shadow *shadow, u64 frame);
+u32 page_next(const struct shadow *shadow, u32 index);
+
+u32 page_find(struct shadow *shadow, u64 frame, union shadow_role role);
+/* There must be room: page_reserve(). */
+u32 page_make(struct shadow *shadow, u64 frame, union shadow_role role);
+/* Reclaim the oldest pages until a fetch has room. */
+void page_reserve(struct shadow *shadow);
+void page_zap(struct shadow *shadow, u32 index);
+/* NULL if there is none. */
+u8 *block_take(struct shadow *shadow);
+void block_give(struct shadow *shadow, void *block);
+
+/* The only way to change an entry: what was there is dropped first, and the soft-TLB entries that
+ * came through it are revoked unless the new one grants the same. */
+void slot_replace(struct shadow *shadow, struct shadow_page *page, u32 slot, u64 spte);
+void slot_link(struct shadow *shadow, struct shadow_page *page, u32 slot, u32 child);
+/* Revoke everything that came through a page. */
+void page_revoke(struct shadow *shadow, struct shadow_page *page);
+
+/* The frame is watched if and only if some page at it must hear of stores. */
+void frame_watch_update(struct shadow *shadow, u64 frame);
+
+/* ---- fetch.c ---- */
+
+union shadow_role context_root_role(const struct mmu_state *s);
+/* What a slot should hold by its guest entry as it is now: a leaf, or 0 if there is none to be had
+ * without a walk. */
+u64 slot_derive(const struct mmu_state *s, const struct shadow_page *page, u32 slot);
+
+/* ---- sync.c ---- */
+
+/* May the page be refreshed in the current context? The sync rule. */
+bool sync_allowed(struct mmu_state *s, const struct shadow_page *page);
+/* Bring a page up to date. keep: its frame stays unwatched and it stays unsync (a lookup), else it
+ * is in step from now on (a flush). false: it was zapped. */
+bool sync_page(struct mmu_state *s, u32 index, bool keep);
+/* Go unsync; the frame may be stored to freely then, if all its pages are. */
+void unsync_mark(struct shadow *shadow, struct shadow_page *page);
+void unsync_forget(struct shadow *shadow, struct shadow_page *page);
+
+#endif
