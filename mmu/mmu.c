@@ -132,6 +132,7 @@ void mmu_set_context(struct mmu *mmu, union mmu_role role, gpa_t root, const u64
 
     CHECK(role.format <= PAGING_5LEVEL);
     CHECK(pdptes != NULL || role.format != PAGING_PAE);
+    CHECK(role.has_4_byte_gpte == (role.format == PAGING_32BIT));
     if (role.format == PAGING_PAE || role.format == PAGING_NONE)
         key = 0; /* all there is to know is in the registers */
     if (role.format != PAGING_PAE)

@@ -146,25 +146,31 @@ static bool entry_stands(const struct pt_format *f, const struct walk_step *step
     return ((load_le(step->host, f->entry_bytes) ^ step->entry) & ~(f->accessed | f->dirty)) == 0;
 }
 
-u64 slot_derive(const struct mmu_state *s, const struct shadow_page *page, u32 slot)
+u64 leaf_of(const struct pt_rules *rules, union shadow_role role, u32 slot, u64 entry)
 {
-    const struct pt_rules *rules = &s->context[s->current].rules;
     const struct pt_format *f = rules->format;
-    const u32 n = page->role.level;
-    const u8 *at = s->memory->bytes + page->frame * PAGE_SIZE + guest_offset(page->role, slot);
-    const u64 entry = load_le(at, f->entry_bytes);
+    const u32 n = role.level;
     u64 leaf;
 
     if ((entry & f->present) == 0 || (entry & rules->page[n]) == 0 ||
-        (entry & rules->reserved_page[n]) != 0 || (entry & f->accessed) != f->accessed)
+        (entry & rules->reserved_page[n]) != 0)
         return 0;
     leaf = pt_page(rules, entry, n) | SPTE_PRESENT | SPTE_LEAF;
-    if (page->role.has_4_byte_gpte && n == 2)
+    if (role.has_4_byte_gpte && n == 2)
         leaf += (u64)(slot & 1) << level_shift(2);
-    leaf |= f->rights(entry) & page->role.access;
+    leaf |= f->rights(entry) & role.access;
     leaf |= (entry & f->dirty) != 0 ? (u64)TLB2_DIRTY : 0;
     leaf |= f->keys ? bits_get(entry, 62, 59) << TLB2_KEY_SHIFT : 0;
     return leaf;
+}
+
+u64 slot_derive(const struct mmu_state *s, const struct shadow_page *page, u32 slot)
+{
+    const struct pt_rules *rules = &s->context[s->current].rules;
+    const u64 accessed = rules->format->accessed;
+    const u64 entry = slot_entry(s->memory->shadow, page, slot);
+
+    return (entry & accessed) == accessed ? leaf_of(rules, page->role, slot, entry) : 0;
 }
 
 static void prefetch(struct mmu_state *s, struct shadow_page *page, u32 slot)

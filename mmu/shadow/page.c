@@ -300,11 +300,13 @@ static void slot_revoke(struct shadow *shadow, struct shadow_page *page, u32 slo
     }
 }
 
-/* The new leaf grants all that the old one did, to the same place. */
+/* Whatever the soft TLB holds because of the old leaf is also true under the new one. A user page
+ * that was none is not that: SMEP and SMAP keep the supervisor out. */
 static bool leaf_covers(u64 spte, u64 old)
 {
-    return ((spte ^ old) & SPTE_ADDRESS) == 0 && (old & ~spte) == 0 &&
-           ((spte ^ old) & BITS(TLB2_KEY_SHIFT + 3, TLB2_KEY_SHIFT)) == 0;
+    const u64 may_come = RIGHT_WRITE | RIGHT_EXEC | TLB2_DIRTY;
+
+    return ((spte ^ old) & ~may_come) == 0 && (old & ~spte) == 0;
 }
 
 void slot_replace(struct shadow *shadow, struct shadow_page *page, u32 slot, u64 spte)

@@ -136,6 +136,13 @@ static ALWAYS_INLINE u32 guest_offset(union shadow_role role, u32 slot)
     return (role.quadrant * (SLOTS / 2) + slot / 2) * 4;
 }
 
+static ALWAYS_INLINE u64 slot_entry(const struct shadow *shadow, const struct shadow_page *page,
+                                    u32 slot)
+{
+    return load_le(shadow->memory->bytes + page->frame * PAGE_SIZE + guest_offset(page->role, slot),
+                   page->role.has_4_byte_gpte ? 4 : 8);
+}
+
 /* ---- page.c ---- */
 
 static ALWAYS_INLINE u32 hash_of(u64 frame)
@@ -170,6 +177,8 @@ void frame_watch_update(struct shadow *shadow, u64 frame);
 /* ---- fetch.c ---- */
 
 union shadow_role context_root_role(const struct mmu_state *s);
+/* The leaf that a guest entry makes in a slot of a page with this role; 0: none. */
+u64 leaf_of(const struct pt_rules *rules, union shadow_role role, u32 slot, u64 entry);
 /* What a slot should hold by its guest entry as it is now: a leaf, or 0 if there is none to be had
  * without a walk. */
 u64 slot_derive(const struct mmu_state *s, const struct shadow_page *page, u32 slot);

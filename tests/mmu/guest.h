@@ -7,7 +7,6 @@
 #include "base/bits.h"
 #include "mmu/mmu.h"
 #include "mmu/rights.h"
-#include "mmu/shadow/shadow.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -64,18 +63,6 @@ struct guest {
     struct device device;
 };
 
-/* NESTBOX_TEST_SYNC: run with a shadow engine under this policy, which must change nothing. */
-static inline void guest_shadow(struct guest *g)
-{
-    const char *sync = getenv("NESTBOX_TEST_SYNC");
-    struct shadow_options options = {.unsync_after = 1};
-
-    if (sync == NULL)
-        return;
-    options.sync = strcmp(sync, "drop") == 0 ? SYNC_DROP : SYNC_STRICT;
-    shadow_create(g->memory, &options);
-}
-
 static inline struct guest *guest_create(void)
 {
     struct guest *g = calloc(1, sizeof(*g));
@@ -86,7 +73,6 @@ static inline struct guest *guest_create(void)
     ck_assert(memory_add_rom(g->memory, "rom", (hpa_t){ROM_BASE}, 0x10000, &error));
     ck_assert(memory_add_mmio(g->memory, "device", (hpa_t){MMIO_BASE}, 0x1000, &device_ops,
                               &g->device, &error));
-    guest_shadow(g);
     g->mmu = mmu_create(g->memory, PHYS_BITS);
     return g;
 }
@@ -126,6 +112,7 @@ static inline union mmu_role role_of(enum paging_format format)
     union mmu_role role = {.word = 0};
 
     role.format = format;
+    role.has_4_byte_gpte = format == PAGING_32BIT;
     role.wp = 1;
     role.nx = format != PAGING_32BIT;
     role.pse = 1;

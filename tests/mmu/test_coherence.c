@@ -5,6 +5,7 @@
  * must answer as it does. The slow translation is written from SDM Vol 3A chapter 4 alone, without
  * the tables of mmu/format.c.
  */
+#include "mmu/shadow/shadow.h"
 #include "tests/mmu/guest.h"
 
 enum {
@@ -19,6 +20,21 @@ enum {
     HOLE_FRAME = 0x2c,
     APIC_FRAME = 0x2e,
     WIDTH = 36, /* MAXPHYADDR */
+};
+
+/* NESTBOX_TEST_SHADOW: the engine behind the soft TLB, by name. None: walks. */
+static const struct engine {
+    const char *name;
+    struct shadow_options options;
+} engines[] = {
+    {"strict", {.sync = SYNC_STRICT}},
+    {"burst", {.sync = SYNC_STRICT, .unsync_after = 1}},
+    {"drop", {.sync = SYNC_DROP}},
+    {"lazy", {.sync = SYNC_LAZY}},
+    {"pieces", {.sync = SYNC_STRICT, .unsync_after = 1, .small_pages = true}},
+    {"parity", {.sync = SYNC_STRICT, .unsync_after = 1, .kvm_parity = true}},
+    {"quota", {.sync = SYNC_STRICT, .unsync_after = 1, .small_pages = true, .quota = 1}},
+    {"lazy_quota", {.sync = SYNC_LAZY, .quota = 1}},
 };
 
 /* What the CPU has set, per CPU. */
@@ -39,6 +55,7 @@ struct world {
     u64 random;
     bool tidy; /* tables mostly as a sane guest has them: three frames per level, few odd bits */
     u64 checked; /* entries that could be hit, over all steps */
+    const struct engine *engine; /* NULL: walks */
 };
 
 /* As ck_assert(), which costs a system call each time. */
@@ -264,6 +281,23 @@ static void check_all(struct world *w)
     }
 }
 
+/* Under lazy nothing need be true before a flush. */
+static void flush(struct world *w)
+{
+    if (w->engine == NULL || w->engine->options.sync != SYNC_LAZY)
+        return;
+    for (u32 cpu = 0; cpu < CPUS; cpu++)
+        mmu_invalidate_all(w->mmu[cpu]);
+}
+
+static void audit(struct world *w)
+{
+    char report[256];
+
+    if (w->engine != NULL && !shadow_audit(memory_shadow(w->memory), report, sizeof(report)))
+        ck_abort_msg("%s: %s", w->engine->name, report);
+}
+
 /* ---- steps ---- */
 
 static const u32 accesses[] = {
@@ -288,6 +322,7 @@ static void step_access(struct world *w, u32 cpu)
     enum refill result;
     u64 gpa;
 
+    flush(w);
     memory_read(w->memory, (hpa_t){0}, before, TABLE_BYTES);
     result = mmu_refill(w->mmu[cpu], va, access, &target);
     if (!s.canonical || error >= 0) {
@@ -411,6 +446,7 @@ static void step_context(struct world *w, u32 cpu)
     role.pse = !one_in(w, 8);
     role.gbpages = !one_in(w, 8);
     role.nx = !one_in(w, 8);
+    role.smm = one_in(w, 8);
     if (one_in(w, 2)) {
         role.smep = one_in(w, 2);
         role.smap = one_in(w, 2);
@@ -421,6 +457,7 @@ static void step_context(struct world *w, u32 cpu)
         role = c->role;
     if (w->tidy && role.format == PAGING_5LEVEL)
         role.format = PAGING_4LEVEL;
+    role.has_4_byte_gpte = role.format == PAGING_32BIT;
     c->role = role;
     c->root = (u64)below(w, w->tidy ? 3 : 4) << 12;
     if (w->tidy && c->role.format < PAGING_4LEVEL)
@@ -471,6 +508,18 @@ static void step(struct world *w, bool drop)
         mmu_drop(w->mmu[cpu]);
 }
 
+static const struct engine *engine_wanted(void)
+{
+    const char *name = getenv("NESTBOX_TEST_SHADOW");
+
+    for (u32 i = 0; name != NULL && i < ARRAY_SIZE(engines); i++) {
+        if (strcmp(engines[i].name, name) == 0)
+            return &engines[i];
+    }
+    ck_assert_msg(name == NULL, "NESTBOX_TEST_SHADOW=%s: no such engine", name);
+    return NULL;
+}
+
 static struct world *world_create(u64 seed, bool tidy)
 {
     struct world *w = calloc(1, sizeof(*w));
@@ -486,6 +535,9 @@ static struct world *world_create(u64 seed, bool tidy)
     ck_assert(memory_add_mmio(w->memory, "device", (hpa_t){DEVICE_FRAME << 12}, 4 << 12,
                               &device_ops, &w->device, &error));
     ck_assert(memory_add_alias(w->memory, "alias", alias, 4 << 12, (hpa_t){0}, &error));
+    w->engine = engine_wanted();
+    if (w->engine != NULL)
+        shadow_create(w->memory, &w->engine->options);
     for (u32 cpu = 0; cpu < CPUS; cpu++) {
         w->mmu[cpu] = mmu_create(w->memory, WIDTH);
         mmu_set_apic(w->mmu[cpu], true, (hpa_t){APIC_FRAME << 12}, &device_ops, &w->device);
@@ -531,6 +583,9 @@ START_TEST(every_cached_translation_equals_a_fresh_one)
 
         for (u32 i = 0; i < 1500; i++) {
             step(w, (seed & 1) != 0);
+            if (i % 16 == 0)
+                audit(w);
+            flush(w);
             check_all(w);
         }
         walks += mmu_stats(w->mmu[0])->walks;
