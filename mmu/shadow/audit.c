@@ -250,7 +250,7 @@ static bool links_counted(struct audit *a)
                                     (unsigned long long)nodes);
 }
 
-/* I8, I9: a frame is watched if and only if a page that is in step stands for it. */
+/* I8, I9: a frame is watched if and only if a page that is in step has entries from it. */
 static bool frames_watched(struct audit *a)
 {
     const struct memory *memory = a->shadow->memory;
@@ -262,7 +262,7 @@ static bool frames_watched(struct audit *a)
         for (u32 i = page_first(a->shadow, frame); i != 0; i = page_next(a->shadow, i)) {
             const struct shadow_page *page = page_at(a->shadow, i);
 
-            wanted |= !page->role.direct && page->unsync == 0;
+            wanted |= page_watches(page);
         }
         if (watched != wanted)
             return broken(a, "frame %llx is %swatched", (unsigned long long)frame,

@@ -8,7 +8,11 @@
  */
 #include "mmu/shadow/shadow_impl.h"
 
+#include <string.h>
+
 enum { PREFETCH = 8 }; /* an aligned group of entries is entered at once */
+
+_Static_assert(sizeof(((struct shadow_page *)0)->users) == 16, "page_use() reads two words");
 
 union shadow_role context_root_role(const struct mmu_state *s)
 {
@@ -37,11 +41,10 @@ static struct shadow_page *root_page(struct mmu_state *s, u64 va)
 static ALWAYS_INLINE void page_use(const struct mmu_state *s, struct shadow_page *page, u64 va)
 {
     const u64 base = va & ~(BIT(level_shift(page->role.level) + SLOT_BITS) - 1);
-    u64 users = 0;
+    u64 users[MEMORY_CPUS / 4];
 
-    for (u32 cpu = 0; cpu < MEMORY_CPUS; cpu++)
-        users |= page->users[cpu];
-    if (users == 0) {
+    memcpy(users, page->users, sizeof(users));
+    if ((users[0] | users[1]) == 0) {
         page->base = base;
         page->mixed = false;
     } else if (page->base != base) {
@@ -59,6 +62,7 @@ bool shadow_lookup(struct mmu_state *s, u64 va, u64 *data)
     u64 spte;
 
     shadow->stats.lookups++;
+    shadow->missed_page = 0;
     if (unlikely(page == NULL))
         return false;
     for (;;) {
@@ -66,8 +70,11 @@ bool shadow_lookup(struct mmu_state *s, u64 va, u64 *data)
             !sync_page(s, page_index(shadow, page), false))
             return false;
         spte = page->spt[slot_of(va, page->role.level)];
-        if (spte == 0)
+        if (spte == 0) {
+            shadow->missed_page = page_index(shadow, page);
+            shadow->missed_changes = shadow->changes;
             return false;
+        }
         page_use(s, page, va);
         if ((spte & SPTE_LEAF) != 0)
             break;
@@ -173,11 +180,17 @@ u64 slot_derive(const struct mmu_state *s, const struct shadow_page *page, u32 s
     return (entry & accessed) == accessed ? leaf_of(rules, page->role, slot, entry) : 0;
 }
 
+/* The first entry of a group brings the others that the guest has used already. */
 static void prefetch(struct mmu_state *s, struct shadow_page *page, u32 slot)
 {
     struct shadow *shadow = s->memory->shadow;
     const u32 first = slot & ~(PREFETCH - 1u);
+    u64 others = 0;
 
+    for (u32 i = first; i < first + PREFETCH; i++)
+        others |= i != slot ? page->spt[i] : 0;
+    if (others != 0)
+        return;
     for (u32 i = first; i < first + PREFETCH; i++) {
         u64 leaf;
 
@@ -216,13 +229,50 @@ static struct shadow_page *cut(struct mmu_state *s, struct shadow_page *page, u6
     return page;
 }
 
+/* The page of the walk's last table, with all above it; NULL if a table changed meanwhile. */
+static struct shadow_page *build(struct mmu_state *s, u64 va, const struct translation *t)
+{
+    const struct pt_format *f = s->context[s->current].rules.format;
+    struct shadow_page *page;
+    u32 access = RIGHTS_ALL;
+
+    page_reserve(s->memory->shadow); /* may zap any page, so nothing is known before it */
+    page = root_get(s, va, t->step[0].frame);
+    for (u32 i = 0; i + 1u < t->steps; i++) {
+        const u32 slot = slot_of(va, page->role.level);
+        struct shadow_page *child;
+
+        if (!entry_stands(f, &t->step[i]))
+            return NULL;
+        access &= f->rights(t->step[i].entry);
+        child = child_get(s, page, slot, t->step[i + 1].frame,
+                          shadow_child_role(page->role, slot, access, 15));
+        page_use(s, page, va); /* after the slot changed, which revokes */
+        page = child;
+    }
+    return page;
+}
+
+/* The page where the lookup before this fetch ended, if it is that of the walk's last table. What
+ * is above it is in step with the tables: see shadow.changes. */
+static struct shadow_page *missed(struct mmu_state *s, const struct walk_step *last)
+{
+    struct shadow *shadow = s->memory->shadow;
+    struct shadow_page *page = page_at(shadow, shadow->missed_page);
+
+    if (shadow->missed_page == 0 || shadow->missed_changes != shadow->changes ||
+        page->frame != last->frame || page->role.level != 1 || last->level != 1 ||
+        page->unsync != 0)
+        return NULL;
+    return page;
+}
+
 bool shadow_fetch(struct mmu_state *s, u64 va, const struct translation *t, bool write)
 {
     struct shadow *shadow = s->memory->shadow;
-    const struct pt_format *f = s->context[s->current].rules.format;
+    const struct walk_step *last = &t->step[t->steps - 1];
     const u64 data = tlb2_data(t, write);
-    u32 access = RIGHTS_ALL;
-    struct shadow_page *page, *child;
+    struct shadow_page *page;
     u32 goal, slot;
 
     for (u32 i = 0; i < t->steps; i++) {
@@ -230,29 +280,19 @@ bool shadow_fetch(struct mmu_state *s, u64 va, const struct translation *t, bool
             return false;
     }
     shadow->stats.fetches++;
-    page_reserve(shadow); /* may zap any page, so nothing is known before it */
-    page = root_get(s, va, t->step[0].frame);
-    for (u32 i = 0;; i++) {
-        const struct walk_step *step = &t->step[i];
-
-        if (!entry_stands(f, step)) {
-            shadow->stats.retries++;
-            return false;
-        }
-        if (i + 1u == t->steps)
-            break;
-        access &= f->rights(step->entry);
-        slot = slot_of(va, page->role.level);
-        child = child_get(s, page, slot, t->step[i + 1].frame,
-                          shadow_child_role(page->role, slot, access, 15));
-        page_use(s, page, va); /* after the slot changed, which revokes */
-        page = child;
+    page = missed(s, last);
+    if (page == NULL)
+        page = build(s, va, t);
+    if (page == NULL || !entry_stands(s->context[s->current].rules.format, last)) {
+        shadow->stats.retries++;
+        return false;
     }
 
     goal = page->role.level;
     while (goal > 1 && (shadow->options.small_pages || level_shift(goal) > t->page_shift))
         goal--;
-    page = cut(s, page, va, goal, t, data);
+    if (goal != page->role.level)
+        page = cut(s, page, va, goal, t, data);
     slot = slot_of(va, goal);
     slot_replace(shadow, page, slot,
                  (data & ~(BIT(level_shift(goal)) - 1)) | (data & PAGE_OFFSET_MASK) | SPTE_PRESENT |

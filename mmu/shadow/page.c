@@ -193,7 +193,7 @@ void frame_watch_update(struct shadow *shadow, u64 frame)
     for (u32 i = page_first(shadow, frame); i != 0 && !wanted; i = page_next(shadow, i)) {
         const struct shadow_page *page = page_at(shadow, i);
 
-        wanted = !page->role.direct && page->unsync == 0;
+        wanted = page_watches(page);
     }
     if (!wanted)
         memory->frames[frame].flags &= ~(u32)FRAME_SHADOW;
@@ -226,8 +226,6 @@ u32 page_make(struct shadow *shadow, u64 frame, union shadow_role role)
     };
     *chain = index;
     age_append(shadow, index);
-    if (!role.direct)
-        frame_watch_update(shadow, frame);
     shadow->stats.pages_made++;
     return index;
 }
@@ -279,6 +277,7 @@ static void link_remove(struct shadow *shadow, struct shadow_page *page, u32 slo
 
 void page_revoke(struct shadow *shadow, struct shadow_page *page)
 {
+    shadow->changes++;
     for (u32 cpu = 0; cpu < MEMORY_CPUS; cpu++) {
         if (page->users[cpu] != 0 && shadow->memory->mmu[cpu] != NULL)
             tlb_revoke_contexts(shadow->memory->mmu[cpu], page->users[cpu]);
@@ -309,17 +308,28 @@ static bool leaf_covers(u64 spte, u64 old)
     return ((spte ^ old) & ~may_come) == 0 && (old & ~spte) == 0;
 }
 
+/* Write an entry; the first and the last of a page begin and end the watching of its frame. */
+static void slot_set(struct shadow *shadow, struct shadow_page *page, u32 slot, u64 spte)
+{
+    const u32 before = page->present;
+
+    page->present += (spte != 0) - (u32)(page->spt[slot] != 0);
+    page->spt[slot] = spte;
+    if ((before == 0) != (page->present == 0) && !page->role.direct)
+        frame_watch_update(shadow, page->frame);
+}
+
 void slot_replace(struct shadow *shadow, struct shadow_page *page, u32 slot, u64 spte)
 {
     const u64 old = page->spt[slot];
 
-    page->spt[slot] = spte;
-    page->present += (spte != 0) - (u32)(old != 0);
+    slot_set(shadow, page, slot, spte);
     if (old == 0)
         return;
     if (spte_is_child(old)) {
         const u32 child = spte_child(old);
 
+        shadow->changes++;
         link_remove(shadow, page, slot, child);
         /* Nothing came through a child that has no entries. */
         if (page_at(shadow, child)->present != 0)
@@ -342,6 +352,7 @@ void page_zap(struct shadow *shadow, u32 index)
 {
     struct shadow_page *page = page_at(shadow, index);
 
+    shadow->changes++;
     if (page->present != 0)
         page_revoke(shadow, page);
     for (u32 i = 0; page->role.level > 1 && i < SLOTS; i++) {
@@ -353,8 +364,7 @@ void page_zap(struct shadow *shadow, u32 index)
         const u32 slot = page->parents & (SLOTS - 1);
 
         link_remove(shadow, parent, slot, index);
-        parent->spt[slot] = 0;
-        parent->present--;
+        slot_set(shadow, parent, slot, 0);
     }
     unsync_forget(shadow, page);
     hash_remove(shadow, index);

@@ -83,6 +83,13 @@ struct shadow {
     u64 serial;
     u32 hash[1 << HASH_BITS];
 
+    /* Entries, links or users taken away so far. A lookup that ends at an empty slot leaves its
+     * page here for the fetch that follows: as long as nothing was taken away, the way down to it
+     * stands. */
+    u64 changes;
+    u64 missed_changes;
+    u32 missed_page;
+
     struct unsync unsync[UNSYNC_MAX];
     u64 unsync_clock;
 };
@@ -170,6 +177,12 @@ void slot_replace(struct shadow *shadow, struct shadow_page *page, u32 slot, u64
 void slot_link(struct shadow *shadow, struct shadow_page *page, u32 slot, u32 child);
 /* Revoke everything that came through a page. */
 void page_revoke(struct shadow *shadow, struct shadow_page *page);
+
+/* Must the page hear of stores to its frame? One without entries has nothing to lose. */
+static ALWAYS_INLINE bool page_watches(const struct shadow_page *page)
+{
+    return !page->role.direct && page->unsync == 0 && page->present != 0;
+}
 
 /* The frame is watched if and only if some page at it must hear of stores. */
 void frame_watch_update(struct shadow *shadow, u64 frame);

@@ -69,7 +69,7 @@ static void mark_frame(struct shadow *shadow, u64 frame)
     while (i != 0) {
         struct shadow_page *page = page_at(shadow, i);
 
-        if (page->role.direct || page->unsync != 0) {
+        if (!page_watches(page)) {
             i = page_next(shadow, i);
         } else {
             unsync_mark(shadow, page);
@@ -88,11 +88,11 @@ static bool frame_has_higher(const struct shadow *shadow, u64 frame)
 }
 
 /* The store and one page. true: the frame should be let go unsync. */
-static bool store_to_page(struct shadow *shadow, u32 index, const struct store *store, bool higher)
+static bool store_to_page(struct shadow *shadow, u32 index, const struct store *store)
 {
     struct shadow_page *page = page_at(shadow, index);
 
-    if (shadow->options.sync == SYNC_LAZY && !higher)
+    if (shadow->options.sync == SYNC_LAZY && !frame_has_higher(shadow, page->frame))
         return changes(store, store->offset, store->size);
     if (!drop_changed(shadow, page, store))
         return false;
@@ -104,31 +104,26 @@ static bool store_to_page(struct shadow *shadow, u32 index, const struct store *
         }
         return false;
     }
-    if (page->present == 0) { /* nothing can become stale */
-        if (page->stores >= FLOOD_MAX)
-            page_zap(shadow, index);
-        return false;
-    }
-    return shadow->options.sync == SYNC_STRICT && !higher &&
-           page->stores > shadow->options.unsync_after;
+    return shadow->options.sync == SYNC_STRICT && page->stores > shadow->options.unsync_after &&
+           page->present != 0 && !frame_has_higher(shadow, page->frame);
 }
 
 void shadow_store(struct shadow *shadow, u64 frame, u32 offset, const u8 *from, u32 size)
 {
     const struct store store = {shadow->memory->bytes + frame * PAGE_SIZE, from, offset, size};
-    const bool higher = frame_has_higher(shadow, frame);
     bool unsync = false;
     u32 next;
 
     shadow->stats.stores++;
     for (u32 i = page_first(shadow, frame); i != 0; i = next) {
         next = page_next(shadow, i);
-        if (!page_at(shadow, i)->role.direct && page_at(shadow, i)->unsync == 0)
-            unsync |= store_to_page(shadow, i, &store, higher);
+        if (page_watches(page_at(shadow, i)))
+            unsync |= store_to_page(shadow, i, &store);
     }
-    if (unsync)
+    if (unsync) {
         mark_frame(shadow, frame);
-    frame_watch_update(shadow, frame);
+        frame_watch_update(shadow, frame);
+    }
 }
 
 void shadow_set_bits(struct shadow *shadow, u64 frame, u32 offset, u32 bytes, u64 bits)

@@ -434,6 +434,27 @@ static u64 run_cr3(u64 rounds)
     return cr3_touch(rounds, 16);
 }
 
+static u64 run_cr3_512(u64 rounds)
+{
+    return cr3_touch(rounds, 512);
+}
+
+/* 262144 linear pages over 64 MiB of RAM: the tables alone are 2 MiB. */
+static u64 run_chase1g(u64 rounds)
+{
+    const u64 pages = 262144, linear = (u64)1 << 30;
+    u64 page = 0;
+
+    for (u64 i = 0; i < pages; i++)
+        page_tables[i] = (u64)ARENA + (i & 16383) * 4096 + 7;
+    for (u64 i = 0; i < 512; i++)
+        set_pte(&pd[512 + i], (u64)&page_tables[i * 512] + 7);
+    load_cr3((u64)pml4);
+    for (u64 i = 0; i < rounds; i++) /* the pages hold zeros, which the CPU cannot know */
+        page = (page * 5 + 12345 * 2 + 1 + *(volatile u64 *)(linear + page * 4096)) & (pages - 1);
+    return page;
+}
+
 static u64 run_int(u64 rounds)
 {
     set_gate(0x40, stub_iret);
@@ -533,11 +554,13 @@ static const struct {
     const char *name;
     u64 (*run)(u64 rounds);
 } workloads[] = {
-    {"none", run_none},       {"alu", run_alu},         {"core", run_core}, {"rep", run_rep},
-    {"chase", run_chase},     {"switch", run_switch},   {"sse", run_sse},   {"x87", run_x87},
-    {"smc", run_smc},         {"smcdata", run_smcdata}, {"fib", run_fib},   {"sieve", run_sieve},
-    {"pte", run_pte},         {"cr3", run_cr3},         {"int", run_int},   {"ud", run_ud},
-    {"syscall", run_syscall}, {"pf", run_pf},           {"port", run_port},
+    {"none", run_none},       {"alu", run_alu},         {"core", run_core},
+    {"rep", run_rep},         {"chase", run_chase},     {"switch", run_switch},
+    {"sse", run_sse},         {"x87", run_x87},         {"smc", run_smc},
+    {"smcdata", run_smcdata}, {"fib", run_fib},         {"sieve", run_sieve},
+    {"pte", run_pte},         {"cr3", run_cr3},         {"int", run_int},
+    {"ud", run_ud},           {"syscall", run_syscall}, {"pf", run_pf},
+    {"port", run_port},       {"cr3x512", run_cr3_512}, {"chase1g", run_chase1g},
 };
 
 static int same(const char *a, const char *b)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Run the bench guest on nestbox, QEMU TCG and Bochs, interleaved, and print ratios.
 
-usage: run.py [--nestbox PATH] [--runs N] [--rivals tcg,bochs] [--scale X] [WORKLOAD ...]
+usage: run.py [--nestbox PATH] [--runs N] [--rivals tcg,bochs,walk,shadow] [--scale X] [WORKLOAD ...]
 
 One process per workload, machine and run: user CPU time (getrusage) of a run with ROUNDS rounds minus
 that of a run with none. Medians over the runs; the order of the machines alternates. Prints, per
@@ -27,7 +27,7 @@ ROUNDS = {
     "alu": 4000000, "core": 4000, "rep": 100000, "chase": 8000000, "switch": 6000000,
     "sse": 2000000, "x87": 1000000, "smc": 400000, "smcdata": 3000000, "fib": 3000, "sieve": 60,
     "pte": 1000000, "cr3": 100000, "int": 2000000, "ud": 2000000, "syscall": 4000000,
-    "pf": 600000, "port": 4000000,
+    "pf": 600000, "port": 4000000, "cr3x512": 40000, "chase1g": 4000000,
 }
 INTEGER = ["alu", "core", "switch", "fib", "sieve"]
 BOCHSRC = """cpu: model=corei7_haswell_4770, count=1, ips=50000000, reset_on_triple_fault=0
@@ -60,10 +60,18 @@ def user_time(command, cwd):
         return usage.ru_utime, out.read().decode(errors="replace")
 
 
-def run_nestbox(args, work, line):
+def run_nestbox(args, work, line, *options):
     return user_time([args.nestbox, "-display", "none", "-serial", "stdio", "-no-reboot", "-m", "512",
                       "-kernel", str(work / "bench.elf"), "-append", line,
-                      "-device", "isa-debug-exit,iobase=0xf4,iosize=4"], work)
+                      "-device", "isa-debug-exit,iobase=0xf4,iosize=4", *options], work)
+
+
+def run_walk(args, work, line):
+    return run_nestbox(args, work, line, "--mmu=walk")
+
+
+def run_shadow(args, work, line):
+    return run_nestbox(args, work, line, "--mmu=shadow")
 
 
 def run_tcg(_args, work, line):
@@ -86,7 +94,7 @@ def run_bochs(_args, work, line):
     return seconds, out.read_text(errors="replace") if out.exists() else ""
 
 
-MACHINES = {"nestbox": run_nestbox, "tcg": run_tcg, "bochs": run_bochs}
+MACHINES = {"nestbox": run_nestbox, "walk": run_walk, "shadow": run_shadow, "tcg": run_tcg, "bochs": run_bochs}
 
 
 def measure(args, work, machines, workload, rounds):
