@@ -78,6 +78,8 @@ bool cr0_write(struct vcpu *v, u64 value)
 
 bool cr3_write(struct vcpu *v, u64 value)
 {
+    const bool keep = (v->state.cr4 & CR4_PCIDE) != 0 && (value & CR3_KEEP) != 0;
+
     if ((v->state.cr4 & CR4_PCIDE) != 0)
         value &= ~CR3_KEEP;
     if (long_mode(v)) {
@@ -90,6 +92,8 @@ bool cr3_write(struct vcpu *v, u64 value)
         return false;
     v->state.cr3 = value;
     mode_update(v);
+    if (!keep)
+        mmu_invalidate_all(v->mmu);
     return true;
 }
 
@@ -131,6 +135,8 @@ bool cr4_write(struct vcpu *v, u64 value)
         return false;
     s->cr4 = value;
     mode_update(v);
+    if (changed != 0) /* PGE, PCIDE and others flush: SDM Vol 3A 4.10.4.1 */
+        mmu_invalidate_all(v->mmu);
     return true;
 }
 

@@ -133,8 +133,8 @@ MUST_CHECK enum refill mmu_refill(struct mmu *mmu, u64 va, u32 access, struct ta
 /* Translate without side effects (no A/D, no TLB), for debuggers: false if nothing is mapped. */
 MUST_CHECK bool mmu_probe(struct mmu *mmu, u64 va, hpa_t *hpa);
 
-/* What the guest asks: INVLPG and the like. Under strict coherence they need drop nothing; they
- * may. */
+/* What the guest asks: INVLPG, INVPCID, MOV to CR3 and CR4. Nothing is stale unless the shadow
+ * engine is lazy; then what is, ends here. Another role flushes by itself. */
 void mmu_invalidate_page(struct mmu *mmu, u64 va);
 void mmu_invalidate_all(struct mmu *mmu);
 /* Drop every cache of this CPU (tests, snapshots). The run must not change. */

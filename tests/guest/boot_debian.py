@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""Boot a Debian kernel to BusyBox: boot_debian.py NESTBOX FLAVOUR CPUS FOLDER [console|caches]
+"""Boot a Debian kernel to BusyBox: boot_debian.py NESTBOX FLAVOUR CPUS FOLDER [console|caches|mmu]
 
 Makes the guest with debian.sh in FOLDER (status 77 if that cannot be). Without `console`: the kernel's
 command line runs a command, and two runs must end with the same state hash. With it: a command is typed on
 the serial console through a pty, and `poweroff -f` must end the run with status 0. With `caches`: the
-first part of the boot must leave the same state hash when caches are dropped at random instructions.
+first part of the boot must leave the same state hash when caches are dropped at random instructions. With `mmu`: shadow
+pages under each policy give the same hash as walks.
 """
 import os
 import pathlib
@@ -70,6 +71,17 @@ def drop_caches(command):
         sys.exit("the runs differ: " + " ".join(text.decode().splitlines()[-1] for text in seen))
 
 
+def modes(command):
+    """Walks and shadow pages boot the same; lazy boots twice the same."""
+    first = boot(command)
+    for options in (["--audit=5000000"], ["--sync=drop"], ["--shadow-quota=256K"]):
+        if boot(command + ["--mmu=shadow"] + options) != first:
+            sys.exit(f"--mmu=shadow {options[0]} differs from --mmu=walk")
+    lazy = command + ["--mmu=shadow", "--sync=lazy"]
+    if boot(lazy) != boot(lazy):
+        sys.exit("the two lazy runs differ")
+
+
 def main():
     nestbox, flavour, cpus, folder = sys.argv[1:5]
     made = subprocess.run(["sh", str(HERE / "debian.sh"), flavour, folder], capture_output=True,
@@ -84,6 +96,9 @@ def main():
         drop_caches(command_line(nestbox, folder, flavour, cpus, ""))
         return
     command = command_line(nestbox, folder, flavour, cpus, "run=echo,the,answer,is,$((6*7))")
+    if sys.argv[5:] == ["mmu"]:
+        modes(command)
+        return
     first = boot(command)
     if boot(command) != first:
         sys.exit("the two runs differ")

@@ -5,6 +5,7 @@
 CASE: twice     two runs give the same output and state hash
       caches    caches dropped at random instruction boundaries change nothing
       host      address space, environment, stack limit and load of the host change nothing
+      mmu       walks and shadow pages, audited, strict and drop, give the same run; lazy repeats
       compilers OTHER-NESTBOX (another compiler's build) gives the same hash; status 77 without it
 Each with one and with four CPUs.
 """
@@ -46,6 +47,15 @@ def main():
                 busy.kill()
             if os.access("/usr/bin/setarch", os.X_OK):  # without address space randomisation
                 others.append(run(nestbox, tour, cpus, before=("/usr/bin/setarch", "-R")))
+        elif case == "mmu":
+            for sync in ("strict", "drop"):
+                others.append(run(nestbox, tour, cpus, ("--mmu=shadow", f"--sync={sync}",
+                                                        "--audit=10000")))
+            others.append(run(nestbox, tour, cpus, ("--mmu=shadow", "--drop-caches=1")))
+            others.append(run(nestbox, tour, cpus, ("--mmu=shadow", "--shadow-quota=4K")))
+            lazy = [run(nestbox, tour, cpus, ("--mmu=shadow", "--sync=lazy")) for _ in range(2)]
+            if lazy[0] != lazy[1]:
+                sys.exit(f"{cpus} CPUs: the lazy runs differ")
         elif case == "compilers":
             if len(sys.argv) < 5 or not os.access(sys.argv[4], os.X_OK):
                 print("skipped: the other compiler's build is not there")
