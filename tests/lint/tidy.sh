@@ -8,7 +8,12 @@ done
 if [ ! -e "$build/compile_commands.json" ]; then
     cmake --preset release >/dev/null || exit 1
 fi
-[ $# -gt 0 ] || set -- $(git ls-files -co --exclude-standard '*.c' | grep -v '^tests/')
+if [ $# -eq 0 ]; then
+    set -- main.c
+    for folder in base mmu cpu devices firmware machine replay host debug; do
+        [ ! -d "$folder" ] || set -- "$@" $(find "$folder" -name '*.c')
+    done
+fi
 # The long ones first, so that both processors end together.
 ls -S "$@" | xargs -P 2 -n 1 sh -c '
     output=$(clang-tidy --quiet -p "$0" "$1" 2>&1) || { echo "$output"; exit 1; }' "$build"
