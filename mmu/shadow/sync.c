@@ -88,8 +88,9 @@ void unsync_mark(struct shadow *shadow, struct shadow_page *page)
 bool sync_allowed(struct mmu_state *s, const struct shadow_page *page)
 {
     struct shadow *shadow = s->memory->shadow;
+    const union mmu_role role = context_role(s);
 
-    if (page->role.direct || context_role(s).format == PAGING_NONE)
+    if (page->role.direct || role.format == PAGING_NONE)
         return false; /* nothing to decode, or nobody who could */
     if (role_mismatch(page->role, context_root_role(s)) == 0)
         return true;
@@ -137,8 +138,9 @@ bool sync_page(struct mmu_state *s, u32 index, bool keep)
 void shadow_flush(struct mmu_state *s)
 {
     struct shadow *shadow = s->memory->shadow;
+    const union mmu_role role = context_role(s);
 
-    if (shadow->options.sync != SYNC_LAZY || context_role(s).format == PAGING_NONE)
+    if (shadow->options.sync != SYNC_LAZY || role.format == PAGING_NONE)
         return;
     shadow->stats.flushes++;
     /* All that this context could reach, and whatever else is of its kind: more than need be. */
