@@ -107,6 +107,10 @@ static u32 page_get(struct mmu_state *s, u64 frame, union shadow_role role)
         found = 0;
     if (found == 0)
         return page_make(shadow, frame, role);
+    /* Hung in at a place where nothing was, it takes unsync pages there that no flush need follow:
+     * what the processor never translated it cannot have kept. */
+    if (shadow->options.sync == SYNC_LAZY && role.level > 1 && !role.direct)
+        sync_reachable(s);
     shadow->stats.pages_reused++;
     return found;
 }

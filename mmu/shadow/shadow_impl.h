@@ -203,6 +203,9 @@ bool sync_allowed(struct mmu_state *s, const struct shadow_page *page);
 /* Bring a page up to date. keep: its frame stays unwatched and it stays unsync (a lookup), else it
  * is in step from now on (a flush). false: it was zapped. */
 bool sync_page(struct mmu_state *s, u32 index, bool keep);
+/* Bring all unsync pages up to date that the current context could reach, and whatever else is of
+ * its kind: more than need be. */
+void sync_reachable(struct mmu_state *s);
 /* Go unsync; the frame may be stored to freely then, if all its pages are. */
 void unsync_mark(struct shadow *shadow, struct shadow_page *page);
 void unsync_forget(struct shadow *shadow, struct shadow_page *page);

@@ -135,6 +135,18 @@ bool sync_page(struct mmu_state *s, u32 index, bool keep)
 
 /* ---- lazy: the guest flushes ---- */
 
+void sync_reachable(struct mmu_state *s)
+{
+    struct shadow *shadow = s->memory->shadow;
+
+    for (u32 i = 0; i < UNSYNC_MAX; i++) {
+        const u32 index = shadow->unsync[i].page;
+
+        if (index != 0 && role_mismatch(page_at(shadow, index)->role, context_root_role(s)) == 0)
+            (void)sync_page(s, index, false);
+    }
+}
+
 void shadow_flush(struct mmu_state *s)
 {
     struct shadow *shadow = s->memory->shadow;
@@ -143,13 +155,7 @@ void shadow_flush(struct mmu_state *s)
     if (shadow->options.sync != SYNC_LAZY || role.format == PAGING_NONE)
         return;
     shadow->stats.flushes++;
-    /* All that this context could reach, and whatever else is of its kind: more than need be. */
-    for (u32 i = 0; i < UNSYNC_MAX; i++) {
-        const u32 index = shadow->unsync[i].page;
-
-        if (index != 0 && role_mismatch(page_at(shadow, index)->role, context_root_role(s)) == 0)
-            (void)sync_page(s, index, false);
-    }
+    sync_reachable(s);
 }
 
 void shadow_flush_page(struct mmu_state *s, u64 va)

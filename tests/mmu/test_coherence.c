@@ -626,5 +626,31 @@ START_TEST(dropping_caches_at_random_changes_no_guest_memory)
 }
 END_TEST
 
-RUN_TESTS("coherence", every_cached_translation_equals_a_fresh_one,
+/* BUG-9's shape: a table changes while its page is unsync, then the table above it is hung in at a
+ * second place, which needs no flush. */
+START_TEST(a_table_hung_in_at_an_empty_entry_is_read_as_it_is)
+{
+    const struct engine *engine = engine_wanted();
+    struct guest *g = guest_create();
+    const u64 second = BIT(30);
+
+    if (engine != NULL)
+        shadow_create(g->memory, &engine->options);
+    chain(g, 4, P | W | U);
+    put64(g, PD + 8, 0x5000 | P | W | U); /* another level-1 table, for the next 2 MiB */
+    put64(g, PT, 0x300000 | P | W);
+    put64(g, 0x5000, 0x100000 | P | W);
+    mmu_set_context(g->mmu, role_of(PAGING_4LEVEL), (gpa_t){PML4}, NULL);
+    ck_assert_uint_eq(goes_to(g, 0, ACCESS_READ), 0x300000);
+    ck_assert_uint_eq(goes_to(g, 0x200000, ACCESS_READ), 0x100000);
+    put64(g, 0x5000, 0x200000 | P | W);
+    put64(g, PDPT + 8, PD | P | W | U);
+    ck_assert_uint_eq(goes_to(g, second, ACCESS_READ), 0x300000);
+    ck_assert_uint_eq(goes_to(g, second + 0x200000, ACCESS_READ), 0x200000);
+    guest_destroy(g);
+}
+END_TEST
+
+RUN_TESTS("coherence", a_table_hung_in_at_an_empty_entry_is_read_as_it_is,
+          every_cached_translation_equals_a_fresh_one,
           dropping_caches_at_random_changes_no_guest_memory)
