@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* The formats of SDM Vol 3A chapter 4, and what CR4.PSE, EFER.NXE and MAXPHYADDR make of them. */
+/*
+ * The formats of SDM Vol 3A chapter 4 and of EPT (SDM Vol 3C 29.3), and what CR4.PSE, EFER.NXE,
+ * MAXPHYADDR and the settings of a second stage make of them. Left out: sub-page permissions,
+ * supervisor shadow stacks and guest-paging verification (bits 61:57 of EPT entries are ignored).
+ */
 #include "mmu/format.h"
 
 #define PTE_PRESENT BIT(0)
@@ -11,6 +15,12 @@
 #define PTE_NO_EXECUTE BIT(63)
 #define ADDRESS BITS(51, 12)
 
+#define EPT_RWX BITS(2, 0)
+#define EPT_EXECUTE BIT(2)
+#define EPT_ACCESSED BIT(8)
+#define EPT_DIRTY BIT(9)
+#define EPT_USER_EXECUTE BIT(10)
+
 /* The legacy entry; the 4-byte form has no bit 63 and so always grants execution. */
 static u32 legacy_rights(u64 entry)
 {
@@ -19,6 +29,31 @@ static u32 legacy_rights(u64 entry)
     if ((entry & PTE_NO_EXECUTE) == 0)
         rights |= RIGHT_EXEC;
     return rights;
+}
+
+/* NPT: each access is a user access (APM Vol 2 15.25.5), so nothing is granted without U/S. */
+static u32 npt_rights(u64 entry)
+{
+    u32 rights = RIGHT2_READ;
+
+    if ((entry & PTE_USER) == 0)
+        return 0;
+    if ((entry & PTE_WRITE) != 0)
+        rights |= RIGHT2_WRITE;
+    if ((entry & PTE_NO_EXECUTE) == 0)
+        rights |= RIGHT2_EXEC | RIGHT2_USER_EXEC;
+    return rights;
+}
+
+static u32 ept_rights(u64 entry)
+{
+    return (u32)(entry & EPT_RWX) | (u32)(entry & EPT_EXECUTE) << 1;
+}
+
+/* With mode-based execute control, SDM Vol 3C 29.3.2. */
+static u32 ept_mbec_rights(u64 entry)
+{
+    return (u32)(entry & EPT_RWX) | (u32)(entry & EPT_USER_EXECUTE) >> 7;
 }
 
 /* clang-format off */
@@ -40,6 +75,7 @@ const struct pt_format pt_formats[] = {
         .name = "PAE", .root_level = 2, .entry_bytes = 8, .linear_bits = 32, .root_registers = 4,
         .present = PTE_PRESENT, .address = ADDRESS, .no_execute = PTE_NO_EXECUTE,
         .reserved = BITS(62, 52),
+        .reserved_root = BITS(63, 52) | BITS(8, 5) | BITS(2, 1),
         .accessed = PTE_ACCESSED, .dirty = PTE_DIRTY, .rights = legacy_rights,
         .level = {
             [2] = {21,   9,    true,  0,          BITS(20, 13), 0},
@@ -71,6 +107,32 @@ const struct pt_format pt_formats[] = {
             [1] = {12,   9,    false, 0,          0,            0},
         },
     },
+
+    [PAGING_EPT] = { /* SDM Vol 3C 29.3.2, tables 29-1 to 29-7 */
+        .name = "EPT", .root_level = 4, .entry_bytes = 8, .linear_bits = 48, .patterns = true,
+        .present = EPT_RWX, .address = ADDRESS,
+        .accessed = EPT_ACCESSED, .dirty = EPT_DIRTY, .rights = ept_rights,
+        .level = {
+            [4] = {39,   9,    false, BITS(7, 3), 0,            0},
+            [3] = {30,   9,    true,  BITS(6, 3), BITS(29, 12), 0},
+            [2] = {21,   9,    true,  BITS(6, 3), BITS(20, 12), 0},
+            [1] = {12,   9,    false, 0,          0,            0},
+        },
+    },
+
+    [PAGING_EPT5] = {
+        .name = "5-level EPT", .root_level = 5, .entry_bytes = 8, .linear_bits = 57,
+        .patterns = true,
+        .present = EPT_RWX, .address = ADDRESS,
+        .accessed = EPT_ACCESSED, .dirty = EPT_DIRTY, .rights = ept_rights,
+        .level = {
+            [5] = {48,   9,    false, BITS(7, 3), 0,            0},
+            [4] = {39,   9,    false, BITS(7, 3), 0,            0},
+            [3] = {30,   9,    true,  BITS(6, 3), BITS(29, 12), 0},
+            [2] = {21,   9,    true,  BITS(6, 3), BITS(20, 12), 0},
+            [1] = {12,   9,    false, 0,          0,            0},
+        },
+    },
 };
 /* clang-format on */
 
@@ -84,10 +146,40 @@ static void level_rules(struct pt_rules *rules, u32 n, union mmu_role role, u64 
     rules->reserved_page[n] = reserved | level->reserved_page;
     rules->page[n] = large ? PTE_LARGE : 0;
     if (n == 1) /* present, hence a page */
-        rules->page[n] = rules->format->present;
+        rules->page[n] = rules->present;
     /* Without 1 GiB pages bit 7 is reserved; without CR4.PSE it is ignored. */
     if (level->large && n >= 3 && !role.gbpages)
         rules->reserved_table[n] |= PTE_LARGE;
+}
+
+/* What a second stage makes of its format. */
+static void second_stage_rules(struct pt_rules *rules, union mmu_role role)
+{
+    const struct pt_format *format = rules->format;
+
+    rules->rights_all = RIGHTS2_ALL;
+    if (!format->patterns)
+        rules->rights = npt_rights;
+    if (role.mbec) {
+        rules->rights = ept_mbec_rights;
+        rules->present |= EPT_USER_EXECUTE;
+    }
+    if (!role.ad)
+        rules->accessed = rules->dirty = 0;
+}
+
+/* The misconfigurations of SDM Vol 3C 29.3.3.1 that are neither addresses nor reserved bits. */
+static void pattern_rules(struct pt_rules *rules, union mmu_role role)
+{
+    const u64 each_type = 0x0101010101010101; /* a byte per memory type, of R/W/X patterns */
+    const u64 bad_types = 0xff000000ffff0000; /* 2, 3 and 7 */
+    const u64 unreadable_write = 0x44; /* W and XW */
+    const u64 unreadable = 0x55; /* with bit 10 set: nothing, W, X, XW */
+
+    rules->illegal[0] = bad_types | each_type * (unreadable_write | (role.execonly ? 0 : BIT(4)));
+    rules->illegal[1] = rules->illegal[0];
+    if (role.mbec && !role.execonly)
+        rules->illegal[1] |= each_type * unreadable;
 }
 
 void pt_rules_init(struct pt_rules *rules, union mmu_role role, u32 phys_bits)
@@ -97,7 +189,20 @@ void pt_rules_init(struct pt_rules *rules, union mmu_role role, u32 phys_bits)
     const u64 beyond = phys_bits < 52 ? BITS(51, phys_bits) : 0;
     u64 reserved = format->reserved | (format->address & beyond);
 
-    *rules = (struct pt_rules){.format = format, .address = format->address & ~beyond};
+    *rules = (struct pt_rules){
+        .format = format,
+        .rights = format->rights,
+        .rights_all = RIGHTS_ALL,
+        .present = format->present,
+        .address = format->address & ~beyond,
+        .accessed = format->accessed,
+        .dirty = format->dirty,
+        .reserved_root = format->reserved_root | (format->address & beyond),
+    };
+    if (role.stage2)
+        second_stage_rules(rules, role);
+    if (format->patterns)
+        pattern_rules(rules, role);
     if (!role.nx)
         reserved |= format->no_execute;
     for (u32 n = 1; n <= PT_LEVELS; n++) {

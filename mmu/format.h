@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Paging formats as data: one row per format, by level. The walker (mmu/walk.c) has no other
- * knowledge of a format; EPT and NPT are further rows.
+ * knowledge of a format. EPT has rows of its own; NPT is the rows of its host's paging mode, read
+ * under a role with `stage2`.
  */
 #ifndef MMU_FORMAT_H
 #define MMU_FORMAT_H
@@ -20,6 +21,16 @@ enum right {
     RIGHTS_ALL = RIGHT_WRITE | RIGHT_USER | RIGHT_EXEC,
 };
 
+/* The same for a second stage: bits 2:0 of an EPT entry in their order, and bit 10. Without MBEC
+ * RIGHT2_USER_EXEC follows RIGHT2_EXEC. */
+enum right2 {
+    RIGHT2_READ = 1 << 0,
+    RIGHT2_WRITE = 1 << 1,
+    RIGHT2_EXEC = 1 << 2,
+    RIGHT2_USER_EXEC = 1 << 3,
+    RIGHTS2_ALL = RIGHT2_READ | RIGHT2_WRITE | RIGHT2_EXEC | RIGHT2_USER_EXEC,
+};
+
 struct pt_level {
     u8 shift; /* of the linear address bits that index a table of this level */
     u8 index_bits; /* how many; 0: the format has no such level */
@@ -36,12 +47,14 @@ struct pt_format {
     u8 linear_bits; /* longer addresses are sign-extended: "canonical"; 32 has no such rule */
     u8 root_registers; /* the root is a set of this many registers, not a table: PAE */
     bool keys; /* bits 62:59 of the last entry are a protection key */
+    bool patterns; /* bits 10 and 5:0 must go together: EPT */
     u64 present; /* an entry with none of these is not present */
     u64 address; /* physical address bits, to be cut at MAXPHYADDR */
     u64 no_execute; /* reserved unless EFER.NXE */
     u64 reserved; /* in every entry */
+    u64 reserved_root; /* in an entry of the root set, should that lie in memory: NPT */
     u64 accessed, dirty;
-    u32 (*rights)(u64 entry); /* enum right bits that one entry grants */
+    u32 (*rights)(u64 entry); /* enum right (EPT: right2) bits that one entry grants */
     struct pt_level level[PT_LEVELS + 1]; /* by level number; [0] unused */
 };
 
@@ -51,7 +64,14 @@ extern const struct pt_format pt_formats[];
 /* A format as one CPU with one role reads it. */
 struct pt_rules {
     const struct pt_format *format;
+    u32 (*rights)(u64 entry); /* enum right, or right2 in a second stage */
+    u32 rights_all;
+    u64 present;
     u64 address;
+    u64 accessed, dirty; /* 0: not kept */
+    u64 reserved_root;
+    /* By bit 10 of an entry: bit n is set if n in bits 5:0 is a misconfiguration. */
+    u64 illegal[2];
     u64 reserved_table[PT_LEVELS + 1];
     u64 reserved_page[PT_LEVELS + 1];
     u64 page[PT_LEVELS + 1]; /* an entry with one of these bits maps a page */
@@ -65,7 +85,8 @@ static inline u64 pt_page(const struct pt_rules *rules, u64 entry, u32 level)
     return (entry & rules->address & ~(BIT(l->shift) - 1)) | (entry & l->high_address) << 19;
 }
 
-/* role: its format, pse, nx and gbpages matter. phys_bits: MAXPHYADDR. SDM Vol 3A 4.3-4.5. */
+/* role: all but wp, smep, smap, pke, pks, smm and guest_mode matters. phys_bits: MAXPHYADDR. SDM
+ * Vol 3A 4.3-4.5, SDM Vol 3C 29.3 (EPT), APM Vol 2 15.25 (NPT). */
 void pt_rules_init(struct pt_rules *rules, union mmu_role role, u32 phys_bits);
 
 #endif

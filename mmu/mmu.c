@@ -7,6 +7,7 @@
 #include "mmu/mmu.h"
 
 #include "base/check.h"
+#include "mmu/nested.h"
 #include "mmu/shadow/shadow.h"
 #include "mmu/table.h"
 #include "mmu/tlb.h"
@@ -93,61 +94,90 @@ const struct mmu_stats *mmu_stats(const struct mmu *mmu)
 
 /* ---- what the CPU sets ---- */
 
-static u32 context_find(const struct mmu_state *s, union mmu_role role, u64 root, const u64 *pdptes)
+/* What makes a context, in normal form. */
+struct context_key {
+    u64 role, root;
+    struct mmu_second_stage second;
+    const u64 *pdptes;
+};
+
+static bool context_is(const struct mmu_state *s, u32 i, const struct context_key *key)
+{
+    return s->key_root[i] == key->root && s->key_role[i] == key->role &&
+           s->key_role2[i] == key->second.role.word && s->key_root2[i] == key->second.root.v &&
+           memcmp(s->context[i].pdptes, key->pdptes, sizeof(s->context[i].pdptes)) == 0;
+}
+
+static u32 context_find(const struct mmu_state *s, const struct context_key *key)
 {
     for (u32 i = 0; i < TLB_CONTEXTS; i++) {
-        if (s->key_root[i] != root || s->key_role[i] != role.word)
-            continue;
-        if (memcmp(s->context[i].pdptes, pdptes, sizeof(s->context[i].pdptes)) == 0)
+        if (s->key_root[i] == key->root && context_is(s, i, key))
             return i;
     }
     return NO_CONTEXT;
 }
 
 /* Take the slot that was used longest ago. */
-static u32 context_new(struct mmu_state *s, union mmu_role role, u64 root, const u64 *pdptes)
+static u32 context_new(struct mmu_state *s, const struct context_key *key)
 {
+    struct mmu_context *context;
     u32 oldest = 0;
 
     for (u32 i = 1; i < TLB_CONTEXTS; i++) {
         if (s->context[i].last_use < s->context[oldest].last_use)
             oldest = i;
     }
-    s->key_role[oldest] = role.word;
-    s->key_root[oldest] = root;
-    memcpy(s->context[oldest].pdptes, pdptes, sizeof(s->context[oldest].pdptes));
-    pt_rules_init(&s->context[oldest].rules, role, s->phys_bits);
-    s->context[oldest].epoch = 0;
-    memset(s->context[oldest].root, 0, sizeof(s->context[oldest].root));
+    context = &s->context[oldest];
+    s->key_role[oldest] = key->role;
+    s->key_root[oldest] = key->root;
+    s->key_role2[oldest] = key->second.role.word;
+    s->key_root2[oldest] = key->second.root.v;
+    memcpy(context->pdptes, key->pdptes, sizeof(context->pdptes));
+    pt_rules_init(&context->rules, (union mmu_role){.word = key->role}, s->phys_bits);
+    if (key->second.role.word != 0)
+        pt_rules_init(&context->rules2, key->second.role, s->phys_bits);
+    context->epoch = 0;
+    memset(context->root, 0, sizeof(context->root));
     return oldest;
+}
+
+void mmu_set_second_stage(struct mmu *mmu, const struct mmu_second_stage *second)
+{
+    CHECK(second == NULL || (second->role.stage2 && second->role.format != PAGING_NONE));
+    mmu->impl->second = second != NULL ? *second : (struct mmu_second_stage){.root = {0}};
 }
 
 void mmu_set_context(struct mmu *mmu, union mmu_role role, gpa_t root, const u64 *pdptes)
 {
     static const u64 none[4];
     struct mmu_state *s = mmu->impl;
-    u64 key = root.v & ~PAGE_OFFSET_MASK;
+    struct context_key key = {
+        .role = role.word,
+        .root = root.v & ~PAGE_OFFSET_MASK,
+        .second = s->second,
+        .pdptes = pdptes,
+    };
     bool other_role;
     u32 found;
 
-    CHECK(role.format <= PAGING_5LEVEL);
+    CHECK(role.format <= PAGING_5LEVEL && !role.stage2);
     CHECK(pdptes != NULL || role.format != PAGING_PAE);
     CHECK(role.has_4_byte_gpte == (role.format == PAGING_32BIT));
     if (role.format == PAGING_PAE || role.format == PAGING_NONE)
-        key = 0; /* all there is to know is in the registers */
+        key.root = 0; /* all there is to know is in the registers */
     if (role.format != PAGING_PAE)
-        pdptes = none;
-    if (s->key_root[s->current] == key && s->key_role[s->current] == role.word &&
-        memcmp(s->context[s->current].pdptes, pdptes, sizeof(none)) == 0)
+        key.pdptes = none;
+    if (context_is(s, s->current, &key))
         return;
 
     s->stats.context_switches++;
-    found = context_find(s, role, key, pdptes);
+    found = context_find(s, &key);
     if (found != NO_CONTEXT)
         s->stats.context_hits++;
     else
-        found = context_new(s, role, key, pdptes);
-    other_role = s->key_role[s->current] != role.word;
+        found = context_new(s, &key);
+    other_role =
+        s->key_role[s->current] != key.role || s->key_role2[s->current] != key.second.role.word;
     s->current = found;
     s->context[found].last_use = ++s->clock;
     tlb_refresh(s);
@@ -260,7 +290,13 @@ static void place(struct mmu_state *s, const struct request *r, u64 gpa, bool ca
 static bool depend(struct mmu_state *s, const struct translation *t)
 {
     const union mmu_role role = context_role(s);
-    const struct pt_format *format = s->context[s->current].rules.format;
+    struct table_use use = {
+        .bytes = s->context[s->current].rules.format->entry_bytes,
+        .format = role.format,
+        .cpu = (u8)s->index,
+        .context = (u8)s->current,
+        .mixed = role.smm,
+    };
 
     for (u32 i = 0; i < t->steps; i++) {
         if (t->step[i].host == NULL)
@@ -269,17 +305,11 @@ static bool depend(struct mmu_state *s, const struct translation *t)
     for (u32 i = 0; i < t->steps; i++) {
         const struct walk_step *step = &t->step[i];
 
-        table_use(s->memory, &(struct table_use){
-                                 .frame = step->frame,
-                                 .offset = (u32)((uintptr_t)step->host & PAGE_OFFSET_MASK),
-                                 .bytes = format->entry_bytes,
-                                 .base = step->base,
-                                 .format = role.format,
-                                 .level = step->level,
-                                 .cpu = (u8)s->index,
-                                 .context = (u8)s->current,
-                                 .smm = role.smm,
-                             });
+        use.frame = step->frame;
+        use.offset = (u32)((uintptr_t)step->host & PAGE_OFFSET_MASK);
+        use.base = step->base;
+        use.level = step->level;
+        table_use(s->memory, &use);
     }
     return true;
 }
@@ -291,6 +321,15 @@ static struct walk walk_here(const struct mmu_state *s)
         .memory = &s->tables,
         .root = {s->key_root[s->current]},
         .registers = s->context[s->current].pdptes,
+    };
+}
+
+static struct walk walk_second(const struct mmu_state *s)
+{
+    return (struct walk){
+        .rules = &s->context[s->current].rules2,
+        .memory = &s->tables,
+        .root = {s->key_root2[s->current]},
     };
 }
 
@@ -333,12 +372,58 @@ static NOINLINE enum refill refill_by_walk(struct mmu_state *s, const struct req
     return REFILL_OK;
 }
 
-/* Does a level-2 data word allow the access without a walk? */
-static bool data_allows(const struct request *r, u64 data)
+static NOINLINE enum refill refill_by_nested_walk(struct mmu_state *s, const struct request *r,
+                                                  struct target *target)
 {
-    return ((r->access & ACCESS_WRITE) == 0 || (data & TLB2_DIRTY) != 0) &&
-           rights_check(r->who, r->access, (u32)data & RIGHTS_ALL,
-                        (u32)(data >> TLB2_KEY_SHIFT) & 15) == 0;
+    const struct walk first = walk_here(s);
+    const struct walk second = walk_second(s);
+    struct nested_walk n;
+    bool cached;
+
+    n.first = &first;
+    n.second = &second;
+    n.role.word = s->key_role2[s->current];
+    n.who = r->who;
+    s->stats.walks++;
+    switch (nested_walk(&n, r->va, r->access)) {
+    case NESTED_DONE: break;
+    case NESTED_PAGE_FAULT: return fault(s, r->va, n.error_code);
+    case NESTED_FAULT:
+        s->stats.nested_faults++;
+        s->mmu.nested = n.fault;
+        return REFILL_NESTED;
+    }
+    cached = nested_depend(s, &n);
+    if (cached)
+        tlb2_fill(s, r->va, tlb2_data(&n.t, (r->access & ACCESS_WRITE) != 0));
+    place(s, r, n.t.gpa.v, cached, target);
+    return REFILL_OK;
+}
+
+/* What a data word must have for an access: dirty flags for a write, and the second stage's right,
+ * which for a fetch depends on whose the linear address is. */
+static ALWAYS_INLINE u64 data_needs(u32 access, u64 data)
+{
+    static const u64 needs[] = {
+        [ACCESS_READ] = (u64)RIGHT2_READ << TLB2_RIGHTS2_SHIFT,
+        [ACCESS_WRITE] = TLB2_DIRTY | TLB2_DIRTY2 | (u64)RIGHT2_WRITE << TLB2_RIGHTS2_SHIFT,
+        [ACCESS_READ | ACCESS_WRITE] =
+            TLB2_DIRTY | TLB2_DIRTY2 | (u64)(RIGHT2_READ | RIGHT2_WRITE) << TLB2_RIGHTS2_SHIFT,
+    };
+
+    if ((access & ACCESS_FETCH) != 0)
+        return (u64)((data & RIGHT_USER) != 0 ? RIGHT2_USER_EXEC : RIGHT2_EXEC)
+               << TLB2_RIGHTS2_SHIFT;
+    return needs[access & (ACCESS_READ | ACCESS_WRITE)];
+}
+
+/* Does a level-2 data word allow the access without a walk? */
+static ALWAYS_INLINE bool data_allows(const struct request *r, u64 data)
+{
+    const u64 needs = data_needs(r->access, data);
+
+    return (data & needs) == needs && rights_check(r->who, r->access, (u32)data & RIGHTS_ALL,
+                                                   (u32)(data >> TLB2_KEY_SHIFT) & 15) == 0;
 }
 
 /* Answer from level 2, if the access needs no more than what it knows. */
@@ -388,7 +473,7 @@ enum refill mmu_refill(struct mmu *mmu, u64 va, u32 access, struct target *targe
     const struct pt_format *format = s->context[s->current].rules.format;
 
     s->stats.refills++;
-    if (format->root_level == 0) {
+    if (format->root_level == 0 && !context_nested(s)) {
         place(s, &r, va, true, target);
         return REFILL_OK;
     }
@@ -396,28 +481,76 @@ enum refill mmu_refill(struct mmu *mmu, u64 va, u32 access, struct target *targe
         return REFILL_NONCANONICAL;
     if (likely(refill_by_tlb2(s, &r, target)))
         return REFILL_OK;
+    if (unlikely(context_nested(s)))
+        return refill_by_nested_walk(s, &r, target);
     if (s->memory->shadow != NULL && refill_by_shadow(s, &r, target))
         return REFILL_OK;
     return refill_by_walk(s, &r, target);
 }
 
+static bool probe_nested(const struct mmu_state *s, u64 va, u64 *gpa)
+{
+    const struct walk first = walk_here(s);
+    const struct walk second = walk_second(s);
+    struct nested_walk n;
+
+    n.first = &first;
+    n.second = &second;
+    n.role.word = s->key_role2[s->current];
+    if (!nested_probe(&n, va))
+        return false;
+    *gpa = n.t.gpa.v;
+    return true;
+}
+
+static bool probe_single(const struct mmu_state *s, u64 va, u64 *gpa)
+{
+    const struct walk w = walk_here(s);
+    struct translation t;
+
+    *gpa = va;
+    if (w.rules->format->root_level == 0)
+        return true;
+    if (walk(&w, va, &t) != WALK_DONE)
+        return false;
+    *gpa = t.gpa.v;
+    return true;
+}
+
 bool mmu_probe(struct mmu *mmu, u64 va, hpa_t *hpa)
 {
     struct mmu_state *s = mmu->impl;
-    const struct walk w = walk_here(s);
-    struct translation t;
-    enum walk_stop stop;
+    bool found;
+    u64 gpa;
 
-    hpa->v = va & s->memory->a20_mask;
-    if (w.rules->format->root_level == 0)
-        return true;
-    if (!canonical(w.rules->format, va))
+    if (!canonical(s->context[s->current].rules.format, va))
         return false;
     s->quiet = true;
-    stop = walk(&w, va, &t);
+    found = context_nested(s) ? probe_nested(s, va, &gpa) : probe_single(s, va, &gpa);
     s->quiet = false;
-    if (stop != WALK_DONE)
-        return false;
-    hpa->v = t.gpa.v & s->memory->a20_mask;
+    if (found)
+        hpa->v = gpa & s->memory->a20_mask;
+    return found;
+}
+
+bool mmu_read_nested(struct mmu *mmu, gpa_t at, u32 size, u64 *value)
+{
+    struct mmu_state *s = mmu->impl;
+    const struct walk first = walk_here(s);
+    const struct walk second = walk_second(s);
+    struct nested_walk n;
+
+    n.t.gpa = at;
+    if (context_nested(s)) {
+        n.first = &first;
+        n.second = &second;
+        n.role.word = s->key_role2[s->current];
+        if (!nested_physical(&n, at)) {
+            s->stats.nested_faults++;
+            s->mmu.nested = n.fault;
+            return false;
+        }
+    }
+    *value = mmu_read_physical(mmu, n.t.gpa, size);
     return true;
 }

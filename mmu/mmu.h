@@ -61,6 +61,7 @@ enum refill {
     REFILL_OK, /* target is filled */
     REFILL_PAGE_FAULT, /* mmu.fault is filled; guest memory unchanged */
     REFILL_NONCANONICAL, /* not a canonical linear address: #GP or #SS */
+    REFILL_NESTED, /* the second stage does not allow it; mmu.nested is filled: #VMEXIT */
 };
 
 /* Where one access goes. */
@@ -77,6 +78,32 @@ struct mmu_fault {
     u32 error_code; /* as pushed by #PF, SDM Vol 3A 4.7 */
 };
 
+/* A second stage: the translation of what the guest takes for physical addresses. Made by
+ * second_stage_ept() and second_stage_npt() (mmu/nested.h). */
+struct mmu_second_stage {
+    union mmu_role role;
+    gpa_t root;
+};
+
+enum mmu_nested_reason {
+    NESTED_NOT_PRESENT,
+    NESTED_NOT_ALLOWED,
+    NESTED_RESERVED, /* NPT: a reserved bit is set; EPT: misconfiguration */
+};
+
+/* An access that a second stage stopped: all that an exit reports. */
+struct mmu_nested_fault {
+    gpa_t gpa; /* nested-physical address, page offset included */
+    u64 va;
+    bool linear_valid; /* va is what was being translated; not so for loads of PDPTE registers */
+    bool table; /* an access to an entry of the first stage, or an update of its flags */
+    u8 access; /* enum access: READ, WRITE, FETCH as the second stage saw them */
+    enum mmu_nested_reason reason;
+    u8 rights2; /* enum right2: what the entries that were read grant, taken together */
+    u8 rights; /* enum right: of the first stage, if !table; all without paging */
+    union mmu_role role; /* of the second stage */
+};
+
 /* Counters for --stats; not part of the machine's state. */
 struct mmu_stats {
     u64 refills; /* calls of mmu_refill() */
@@ -84,6 +111,7 @@ struct mmu_stats {
     u64 l2_hits; /* refills answered by the second level */
     u64 walks; /* refills that read guest tables */
     u64 faults; /* refills that ended in a page fault */
+    u64 nested_faults; /* refills that a second stage stopped */
     u64 context_switches; /* mmu_set_context() to another context */
     u64 context_hits; /* of these, to one that was cached */
     u64 revoked_pages; /* single pages revoked by a store to a level-1 table */
@@ -100,6 +128,7 @@ struct mmu {
     /* The bank for ACCESS_IMPLICIT, where mmu_refill() enters such accesses: supervisor, AC = 0. */
     struct tlb_entry *system_bank;
     struct mmu_fault fault;
+    struct mmu_nested_fault nested;
     struct memory *memory;
     struct mmu_state *impl; /* mmu/mmu.c */
 };
@@ -115,6 +144,12 @@ const struct mmu_stats *mmu_stats(const struct mmu *mmu);
  * was used lately.
  */
 void mmu_set_context(struct mmu *mmu, union mmu_role role, gpa_t root, const u64 *pdptes);
+/*
+ * The second stage under the guest's paging from the next mmu_set_context() on, which must follow;
+ * NULL: none. It is part of the context: both stay warm when they are changed together at an entry
+ * or exit. A guest without paging has PAGING_NONE: its linear addresses are nested-physical ones.
+ */
+void mmu_set_second_stage(struct mmu *mmu, const struct mmu_second_stage *second);
 /* Privilege of explicit data accesses and fetches from now on. ac: EFLAGS.AC (matters if SMAP). */
 void mmu_set_privilege(struct mmu *mmu, bool user, bool ac);
 /* Protection-key registers; ignored unless the role has the key bits. */
@@ -143,5 +178,9 @@ void mmu_drop(struct mmu *mmu);
 /* For the PDPTE load of MOV CR3 (SDM Vol 3A 4.4.1): read a naturally aligned entry of 4 or 8 bytes
  * at a guest-physical address. All ones where there is no memory. */
 u64 mmu_read_physical(struct mmu *mmu, gpa_t at, u32 size);
+/* The same at an address that a second stage, if there is one, translates: EPT judges it as a read
+ * (SDM Vol 3C 29.3.5), NPT as each table access. false: it does not allow it, mmu.nested is filled.
+ */
+MUST_CHECK bool mmu_read_nested(struct mmu *mmu, gpa_t at, u32 size, u64 *value);
 
 #endif

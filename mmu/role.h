@@ -14,7 +14,8 @@ enum paging_format {
     PAGING_PAE, /* PDPTE registers, then two levels of 8-byte entries */
     PAGING_4LEVEL,
     PAGING_5LEVEL,
-    PAGING_EPT, /* later issues */
+    PAGING_EPT, /* second stages only: four levels ... */
+    PAGING_EPT5, /* ... or five */
 };
 
 union mmu_role {
@@ -33,7 +34,13 @@ union mmu_role {
         u64 gbpages : 1; /* CPUID 1 GiB pages: bit 7 of a PDPTE is not reserved */
         u64 smm : 1;
         u64 guest_mode : 1; /* later issues: belongs to a nested guest */
-        u64 reserved : 47;
+        /* Second stages: made by mmu/nested.h and by nobody else. NPT has the format of a first
+         * stage; all bits above that do not count in a second stage are 0. */
+        u64 stage2 : 1; /* translates nested-physical addresses */
+        u64 ad : 1; /* keeps accessed and dirty flags: NPT, and EPT with EPTP bit 6 */
+        u64 execonly : 1; /* EPT: execution without reading is not a misconfiguration */
+        u64 mbec : 1; /* EPT: bit 10 is execution for user-mode linear addresses */
+        u64 reserved : 43;
     };
 };
 

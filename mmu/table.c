@@ -69,12 +69,12 @@ void table_use(struct memory *memory, const struct table_use *use)
         table->base = use->base;
         table->format = use->format;
         table->level = use->level;
-        table->mixed = use->smm;
-        table->foreign = false;
+        table->mixed = use->mixed;
+        table->foreign = use->foreign;
     } else if (unlikely(table->base != use->base || table->level != use->level ||
-                        table->format != use->format || use->smm)) {
+                        table->format != use->format || use->mixed)) {
         table->mixed = true;
-        table->foreign |= !same_flags(table->format, use->format);
+        table->foreign |= use->foreign || !same_flags(table->format, use->format);
     }
     table->used[dword / 64] |= (use->bytes == 8 ? (u64)3 : (u64)1) << (dword % 64);
     table->words |= 1u << (dword / 64);

@@ -24,8 +24,8 @@ struct table {
     u32 next_free;
     u8 format; /* enum paging_format */
     u8 level;
-    /* Used in more than one meaning (format, level, linear base, SMM): single entries cannot be
-     * told. */
+    /* Used in more than one meaning (format, level, linear base, stage, SMM): single entries cannot
+     * be told. */
     bool mixed;
     bool foreign; /* of these: in formats with other accessed and dirty bits */
     u16 contexts[MEMORY_CPUS]; /* per CPU, a bit per context slot that used it */
@@ -39,7 +39,8 @@ struct table_use {
     u64 base;
     u8 format, level;
     u8 cpu, context;
-    bool smm;
+    bool mixed; /* single entries cannot be told: SMM, second stages and what is above them */
+    bool foreign; /* it has no accessed and dirty bits: PDPTEs in memory */
 };
 
 /* Note that a translation about to be cached came through an entry. */

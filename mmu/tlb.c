@@ -192,6 +192,12 @@ void memory_revoke_all(struct memory *memory)
 
 /* ---- write tags by frame ---- */
 
+static u32 place_of(const struct mmu_state *s, u32 context, u32 class, u32 index)
+{
+    return PLACE_VALID | s->index << PLACE_CPU_SHIFT | context << PLACE_CONTEXT_SHIFT |
+           class << PLACE_CLASS_SHIFT | index;
+}
+
 /* The level-1 entry at a place, or NULL; *index is its slot number. */
 static struct tlb_entry *place_entry(struct memory *memory, u32 place, u32 *index)
 {
@@ -241,6 +247,20 @@ static void hint_add(struct memory *memory, u64 frame, u32 place)
         return;
     }
     f->write_hint |= HINT_MANY;
+}
+
+bool tlb_hint_covers(const struct mmu_state *s, u32 context, u32 class, u32 index, u64 frame)
+{
+    const struct frame *f = &s->memory->frames[frame];
+    const u32 place = place_of(s, context, class, index);
+
+    if (f->write_epoch != (u32)s->memory->write_epoch)
+        return false;
+    for (u32 i = 0; i < PLACES; i++) {
+        if (hint_place(f->write_hint, i) == place)
+            return true;
+    }
+    return (f->write_hint & HINT_MANY) != 0;
 }
 
 void memory_revoke_writes(struct memory *memory, u64 frame)
@@ -296,9 +316,7 @@ void tlb_fill(struct mmu_state *s, u32 class, u64 va, u8 *host, u64 frame, u32 t
         entry->rtag = page;
     if ((tags & ACCESS_WRITE) != 0) {
         entry->wtag = page;
-        hint_add(s->memory, frame,
-                 PLACE_VALID | s->index << PLACE_CPU_SHIFT | s->current << PLACE_CONTEXT_SHIFT |
-                     class << PLACE_CLASS_SHIFT | index);
+        hint_add(s->memory, frame, place_of(s, s->current, class, index));
     }
     if ((tags & ACCESS_FETCH) != 0)
         entry->xtag = page;

@@ -52,6 +52,7 @@ struct shadow_root {
 /* One root with its role. */
 struct mmu_context {
     struct pt_rules rules;
+    struct pt_rules rules2; /* of the second stage; unused without one */
     u64 pdptes[4];
     struct shadow_root root[4]; /* 32-bit and PAE paging: one per GiB */
     u64 epoch; /* memory's epoch when the stamp was given; any other: all void, needs a new stamp */
@@ -68,7 +69,11 @@ struct tlb2_entry {
 enum {
     TLB2_DIRTY = 1 << 3, /* below: enum right */
     TLB2_KEY_SHIFT = 4,
+    TLB2_RIGHTS2_SHIFT = 52, /* enum right2 */
 };
+#define TLB2_DIRTY2 BIT(56)
+/* What both say without a second stage. */
+#define TLB2_NO_STAGE2 (TLB2_DIRTY2 | (u64)RIGHTS2_ALL << TLB2_RIGHTS2_SHIFT)
 
 struct mmu_state {
     struct mmu mmu;
@@ -81,6 +86,8 @@ struct mmu_state {
     u32 pkru, pkrs;
     u64 apic_page; /* all ones: none */
     struct slot apic_slot;
+
+    struct mmu_second_stage second; /* role 0: none; from the next mmu_set_context() on */
 
     /* Derived. */
     u32 current; /* context in use */
@@ -95,6 +102,8 @@ struct mmu_state {
 
     u64 key_role[TLB_CONTEXTS]; /* searched at each switch, hence apart */
     u64 key_root[TLB_CONTEXTS];
+    u64 key_role2[TLB_CONTEXTS]; /* of the second stage, 0: none */
+    u64 key_root2[TLB_CONTEXTS];
     struct mmu_context context[TLB_CONTEXTS];
 
     _Alignas(4096) struct tlb2_entry tlb2[TLB2_SIZE];
@@ -104,6 +113,11 @@ struct mmu_state {
 static ALWAYS_INLINE union mmu_role context_role(const struct mmu_state *s)
 {
     return (union mmu_role){.word = s->key_role[s->current]};
+}
+
+static ALWAYS_INLINE bool context_nested(const struct mmu_state *s)
+{
+    return s->key_role2[s->current] != 0;
 }
 
 static ALWAYS_INLINE u64 tlb2_tag(u64 va, u32 stamp)
@@ -120,7 +134,8 @@ static ALWAYS_INLINE struct tlb2_entry *tlb2_slot(struct mmu_state *s, u32 conte
 static ALWAYS_INLINE u64 tlb2_data(const struct translation *t, bool write)
 {
     return (t->gpa.v & ~PAGE_OFFSET_MASK) | t->rights | (t->dirty || write ? (u64)TLB2_DIRTY : 0) |
-           (u64)t->key << TLB2_KEY_SHIFT;
+           (u64)t->key << TLB2_KEY_SHIFT | (u64)t->rights2 << TLB2_RIGHTS2_SHIFT |
+           (t->dirty2 || write ? TLB2_DIRTY2 : 0);
 }
 
 static ALWAYS_INLINE u64 data_page(u64 data)
@@ -142,6 +157,9 @@ void tlb_refresh(struct mmu_state *s);
 /* Enter tags (enum access bits) for the page of va, whose bytes are at host. frame matters for
  * ACCESS_WRITE only, which nobody may be watching. */
 void tlb_fill(struct mmu_state *s, u32 class, u64 va, u8 *host, u64 frame, u32 tags);
+
+/* For the audit: would a write tag in this level-1 slot be found from its frame's record? */
+bool tlb_hint_covers(const struct mmu_state *s, u32 context, u32 class, u32 index, u64 frame);
 
 /* Drop what contexts (a bit per slot) hold for one page, or everything they hold. */
 void tlb_revoke_page(struct mmu_state *s, u32 contexts, u64 va);

@@ -44,23 +44,25 @@ struct walk {
     const struct pt_rules *rules;
     const struct pt_memory *memory;
     gpa_t root; /* address of the root table */
-    const u64 *registers; /* PAE: the four PDPTEs, instead of root */
+    const u64 *registers; /* PAE: the four PDPTEs, instead of root; NULL: they are at root (NPT) */
 };
 
 struct translation {
     gpa_t gpa; /* of the address itself */
-    u32 rights; /* enum right, all levels taken together */
+    u32 rights; /* enum right (a second stage: right2), all levels taken together */
     u8 key; /* protection key, 0 if the format has none */
     u8 page_shift;
     u8 steps;
-    bool dirty; /* the last entry's D bit was set */
+    bool dirty; /* the last entry's D bit was set, or none is kept */
+    bool dirty2; /* the same of the second stage; true if there is none */
+    u8 rights2; /* enum right2: of the second stage; all if there is none */
     struct walk_step step[PT_LEVELS]; /* from the root down; the last one maps the page */
 };
 
 /*
  * Translate va through one stage. Canonical form is the caller's business; bits above the format's
- * are ignored. out->step is valid up to out->steps whatever the result, the rest only with
- * WALK_DONE.
+ * are ignored. out->step is valid up to out->steps and out->rights is what the entries that were
+ * read grant, whatever the result; the rest is valid only with WALK_DONE.
  */
 enum walk_stop walk(const struct walk *w, u64 va, struct translation *out);
 

@@ -166,7 +166,7 @@ u64 leaf_of(const struct pt_rules *rules, union shadow_role role, u32 slot, u64 
     if ((entry & f->present) == 0 || (entry & rules->page[n]) == 0 ||
         (entry & rules->reserved_page[n]) != 0)
         return 0;
-    leaf = pt_page(rules, entry, n) | SPTE_PRESENT | SPTE_LEAF;
+    leaf = pt_page(rules, entry, n) | SPTE_PRESENT | SPTE_LEAF | TLB2_NO_STAGE2;
     if (role.has_4_byte_gpte && n == 2)
         leaf += (u64)(slot & 1) << level_shift(2);
     leaf |= f->rights(entry) & role.access;
