@@ -87,6 +87,8 @@ void shadow_zap_all(struct shadow *shadow);
  * Else `report` is one line that names the invariant and where it fails. Slow.
  */
 MUST_CHECK bool shadow_audit(struct shadow *shadow, char *report, size_t size);
+/* What invariant `number` says, or why it has no check here; NULL: there is none. */
+const char *shadow_invariant(u32 number, bool *is_checked);
 /* A digest of all pages in the order of their making, with roles and entries: equal in equal runs.
  */
 u64 shadow_digest(const struct shadow *shadow);

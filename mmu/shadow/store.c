@@ -24,8 +24,9 @@ static bool changes(const struct store *store, u32 first, u32 bytes)
     return memcmp(store->old + start, store->from + (start - store->offset), stop - start) != 0;
 }
 
-/* Drop the slots of one guest entry, by its index in the table. */
-static void drop_entry(struct shadow *shadow, struct shadow_page *page, u32 entry)
+/* Drop the slots of one guest entry, by its index in the table. false: it is in another quadrant.
+ */
+static bool drop_entry(struct shadow *shadow, struct shadow_page *page, u32 entry)
 {
     u32 first = entry, count = 1;
 
@@ -33,7 +34,7 @@ static void drop_entry(struct shadow *shadow, struct shadow_page *page, u32 entr
         const u32 slice = page->role.level == 1 ? SLOTS : SLOTS / 2; /* entries of a quadrant */
 
         if (entry / slice != page->role.quadrant)
-            return;
+            return false;
         count = SLOTS / slice;
         first = entry % slice * count;
     }
@@ -43,6 +44,7 @@ static void drop_entry(struct shadow *shadow, struct shadow_page *page, u32 entr
         slot_replace(shadow, page, slot, 0);
         shadow->stats.slots_dropped++;
     }
+    return true;
 }
 
 /* Drop what the store changes. true: something changes in this page's slice of the table. */
@@ -53,10 +55,8 @@ static bool drop_changed(struct shadow *shadow, struct shadow_page *page, const 
     bool any = false;
 
     for (u32 entry = store->offset / bytes; entry <= last; entry++) {
-        if (!changes(store, entry * bytes, bytes))
-            continue;
-        any = true;
-        drop_entry(shadow, page, entry);
+        if (changes(store, entry * bytes, bytes))
+            any |= drop_entry(shadow, page, entry);
     }
     return any;
 }

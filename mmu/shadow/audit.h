@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: MIT */
+/* Between the two halves of the audit: mmu/shadow/audit.c and mmu/shadow/audit_tlb.c. */
+#ifndef MMU_SHADOW_AUDIT_H
+#define MMU_SHADOW_AUDIT_H
+
+#include "mmu/shadow/shadow_impl.h"
+
+struct audit {
+    struct shadow *shadow;
+    u32 number; /* of the invariant being checked */
+    char *report;
+    size_t size;
+};
+
+/* A check: true, or a report and false. */
+typedef bool (*audit_check)(struct audit *a);
+typedef bool (*audit_page_check)(struct audit *a, const struct shadow_page *page, u32 index);
+
+/* Fill the report with the number and the rest of the line. Always false. */
+__attribute__((format(printf, 2, 3))) bool audit_broken(struct audit *a, const char *format, ...);
+/* The frame behind a guest-physical address, or ~0: no RAM or ROM. */
+u64 audit_frame_at(const struct audit *a, u64 gpa, bool smm);
+
+/* Contexts: I16 to I19. */
+bool audit_roots_weak(struct audit *a);
+bool audit_roots_true(struct audit *a);
+bool audit_roots_of_registers(struct audit *a);
+bool audit_roots_quadrants(struct audit *a);
+/* Soft TLBs: I22, I21, I12, I14. */
+bool audit_level2(struct audit *a);
+bool audit_level1(struct audit *a);
+bool audit_no_devices(struct audit *a);
+bool audit_writes_found(struct audit *a);
+bool audit_writes_unwatched(struct audit *a);
+
+#endif
