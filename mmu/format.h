@@ -85,6 +85,12 @@ static inline u64 pt_page(const struct pt_rules *rules, u64 entry, u32 level)
     return (entry & rules->address & ~(BIT(l->shift) - 1)) | (entry & l->high_address) << 19;
 }
 
+/* Bits 10 and 5:0 of a present entry go together. */
+static inline bool pt_pattern_legal(const struct pt_rules *rules, u64 entry)
+{
+    return (rules->illegal[entry >> 10 & 1] >> (entry & 63) & 1) == 0;
+}
+
 /* role: all but wp, smep, smap, pke, pks, smm and guest_mode matters. phys_bits: MAXPHYADDR. SDM
  * Vol 3A 4.3-4.5, SDM Vol 3C 29.3 (EPT), APM Vol 2 15.25 (NPT). */
 void pt_rules_init(struct pt_rules *rules, union mmu_role role, u32 phys_bits);

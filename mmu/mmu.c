@@ -73,7 +73,7 @@ struct mmu *mmu_create(struct memory *memory, u32 phys_bits)
     s->mmu.impl = s;
     for (u32 i = 1; i < TLB_CONTEXTS; i++)
         s->key_role[i] = ~(u64)0; /* nobody's role */
-    pt_rules_init(&s->context[0].rules, context_role(s), phys_bits);
+    pt_rules_init(&s->context[0].first.rules, context_role(s), phys_bits);
     s->index = memory_attach_mmu(memory, s);
     tlb_refresh(s);
     return &s->mmu;
@@ -133,11 +133,13 @@ static u32 context_new(struct mmu_state *s, const struct context_key *key)
     s->key_role2[oldest] = key->second.role.word;
     s->key_root2[oldest] = key->second.root.v;
     memcpy(context->pdptes, key->pdptes, sizeof(context->pdptes));
-    pt_rules_init(&context->rules, (union mmu_role){.word = key->role}, s->phys_bits);
+    pt_rules_init(&context->first.rules, (union mmu_role){.word = key->role}, s->phys_bits);
     if (key->second.role.word != 0)
-        pt_rules_init(&context->rules2, key->second.role, s->phys_bits);
+        pt_rules_init(&context->second.rules, key->second.role, s->phys_bits);
     context->epoch = 0;
-    memset(context->root, 0, sizeof(context->root));
+    memset(context->first.root, 0, sizeof(context->first.root));
+    memset(context->second.root, 0, sizeof(context->second.root));
+    context->domain = 0;
     return oldest;
 }
 
@@ -233,6 +235,12 @@ void mmu_invalidate_page(struct mmu *mmu, u64 va)
         shadow_flush_page(mmu->impl, va);
 }
 
+void mmu_invalidate_second(struct mmu *mmu)
+{
+    if (mmu->memory->shadow != NULL)
+        shadow_flush_second(mmu->memory->shadow);
+}
+
 void mmu_invalidate_all(struct mmu *mmu)
 {
     if (mmu->memory->shadow != NULL)
@@ -291,7 +299,7 @@ static bool depend(struct mmu_state *s, const struct translation *t)
 {
     const union mmu_role role = context_role(s);
     struct table_use use = {
-        .bytes = s->context[s->current].rules.format->entry_bytes,
+        .bytes = s->context[s->current].first.rules.format->entry_bytes,
         .format = role.format,
         .cpu = (u8)s->index,
         .context = (u8)s->current,
@@ -317,7 +325,7 @@ static bool depend(struct mmu_state *s, const struct translation *t)
 static struct walk walk_here(const struct mmu_state *s)
 {
     return (struct walk){
-        .rules = &s->context[s->current].rules,
+        .rules = &s->context[s->current].first.rules,
         .memory = &s->tables,
         .root = {s->key_root[s->current]},
         .registers = s->context[s->current].pdptes,
@@ -327,7 +335,7 @@ static struct walk walk_here(const struct mmu_state *s)
 static struct walk walk_second(const struct mmu_state *s)
 {
     return (struct walk){
-        .rules = &s->context[s->current].rules2,
+        .rules = &s->context[s->current].second.rules,
         .memory = &s->tables,
         .root = {s->key_root2[s->current]},
     };
@@ -377,9 +385,13 @@ static NOINLINE enum refill refill_by_nested_walk(struct mmu_state *s, const str
 {
     const struct walk first = walk_here(s);
     const struct walk second = walk_second(s);
+    const bool write = (r->access & ACCESS_WRITE) != 0;
+    const bool shadow = s->memory->shadow != NULL;
+    const u64 begun = shadow ? shadow_begin_nested(s) : 0;
     struct nested_walk n;
     bool cached;
 
+    n.shadow = shadow ? s : NULL;
     n.first = &first;
     n.second = &second;
     n.role.word = s->key_role2[s->current];
@@ -393,37 +405,21 @@ static NOINLINE enum refill refill_by_nested_walk(struct mmu_state *s, const str
         s->mmu.nested = n.fault;
         return REFILL_NESTED;
     }
-    cached = nested_depend(s, &n);
+    if (shadow)
+        cached = n.shadowed && shadow_fetch_nested(s, r->va, &n, write, begun);
+    else
+        cached = nested_depend(s, &n);
     if (cached)
-        tlb2_fill(s, r->va, tlb2_data(&n.t, (r->access & ACCESS_WRITE) != 0));
+        tlb2_fill(s, r->va, tlb2_data(&n.t, write));
     place(s, r, n.t.gpa.v, cached, target);
     return REFILL_OK;
-}
-
-/* What a data word must have for an access: dirty flags for a write, and the second stage's right,
- * which for a fetch depends on whose the linear address is. */
-static ALWAYS_INLINE u64 data_needs(u32 access, u64 data)
-{
-    static const u64 needs[] = {
-        [ACCESS_READ] = (u64)RIGHT2_READ << TLB2_RIGHTS2_SHIFT,
-        [ACCESS_WRITE] = TLB2_DIRTY | TLB2_DIRTY2 | (u64)RIGHT2_WRITE << TLB2_RIGHTS2_SHIFT,
-        [ACCESS_READ | ACCESS_WRITE] =
-            TLB2_DIRTY | TLB2_DIRTY2 | (u64)(RIGHT2_READ | RIGHT2_WRITE) << TLB2_RIGHTS2_SHIFT,
-    };
-
-    if ((access & ACCESS_FETCH) != 0)
-        return (u64)((data & RIGHT_USER) != 0 ? RIGHT2_USER_EXEC : RIGHT2_EXEC)
-               << TLB2_RIGHTS2_SHIFT;
-    return needs[access & (ACCESS_READ | ACCESS_WRITE)];
 }
 
 /* Does a level-2 data word allow the access without a walk? */
 static ALWAYS_INLINE bool data_allows(const struct request *r, u64 data)
 {
-    const u64 needs = data_needs(r->access, data);
-
-    return (data & needs) == needs && rights_check(r->who, r->access, (u32)data & RIGHTS_ALL,
-                                                   (u32)(data >> TLB2_KEY_SHIFT) & 15) == 0;
+    return tlb2_grants(r->access, data) && rights_check(r->who, r->access, (u32)data & RIGHTS_ALL,
+                                                        (u32)(data >> TLB2_KEY_SHIFT) & 15) == 0;
 }
 
 /* Answer from level 2, if the access needs no more than what it knows. */
@@ -470,7 +466,7 @@ enum refill mmu_refill(struct mmu *mmu, u64 va, u32 access, struct target *targe
         .class = implicit ? s->system_class : s->class,
         .who = &s->who[implicit],
     };
-    const struct pt_format *format = s->context[s->current].rules.format;
+    const struct pt_format *format = s->context[s->current].first.rules.format;
 
     s->stats.refills++;
     if (format->root_level == 0 && !context_nested(s)) {
@@ -481,10 +477,10 @@ enum refill mmu_refill(struct mmu *mmu, u64 va, u32 access, struct target *targe
         return REFILL_NONCANONICAL;
     if (likely(refill_by_tlb2(s, &r, target)))
         return REFILL_OK;
-    if (unlikely(context_nested(s)))
-        return refill_by_nested_walk(s, &r, target);
     if (s->memory->shadow != NULL && refill_by_shadow(s, &r, target))
         return REFILL_OK;
+    if (unlikely(context_nested(s)))
+        return refill_by_nested_walk(s, &r, target);
     return refill_by_walk(s, &r, target);
 }
 
@@ -494,6 +490,7 @@ static bool probe_nested(const struct mmu_state *s, u64 va, u64 *gpa)
     const struct walk second = walk_second(s);
     struct nested_walk n;
 
+    n.shadow = NULL;
     n.first = &first;
     n.second = &second;
     n.role.word = s->key_role2[s->current];
@@ -523,7 +520,7 @@ bool mmu_probe(struct mmu *mmu, u64 va, hpa_t *hpa)
     bool found;
     u64 gpa;
 
-    if (!canonical(s->context[s->current].rules.format, va))
+    if (!canonical(s->context[s->current].first.rules.format, va))
         return false;
     s->quiet = true;
     found = context_nested(s) ? probe_nested(s, va, &gpa) : probe_single(s, va, &gpa);
@@ -542,6 +539,7 @@ bool mmu_read_nested(struct mmu *mmu, gpa_t at, u32 size, u64 *value)
 
     n.t.gpa = at;
     if (context_nested(s)) {
+        n.shadow = NULL;
         n.first = &first;
         n.second = &second;
         n.role.word = s->key_role2[s->current];

@@ -7,6 +7,7 @@
  */
 #include "mmu/nested.h"
 
+#include "mmu/shadow/shadow.h"
 #include "mmu/table.h"
 #include "mmu/tlb.h"
 
@@ -119,30 +120,59 @@ static bool nested_fault(struct nested_walk *n, gpa_t at, u32 access, u32 rights
     return false;
 }
 
-/* Find where a nested-physical address is. false: n->fault is filled but for va and what the access
- * is for. */
-static bool second_find(struct nested_walk *n, gpa_t at, u32 access, struct translation *t)
+/* The answer of the shadow pages, if they have one and it is yes. need: enum right2. */
+static bool second_by_shadow(const struct nested_walk *n, gpa_t at, u32 need, u32 access,
+                             struct translation *t)
 {
-    /* Addresses that the tables do not reach: SDM Vol 3C 29.3.2; the 4 GiB of a 32-bit NPT. */
-    if ((at.v >> n->second->rules->format->linear_bits) != 0)
-        return nested_fault(n, at, access, 0, NESTED_NOT_PRESENT);
-    switch (walk(n->second, at.v, t)) {
-    case WALK_DONE: return true;
-    case WALK_RESERVED_BIT: return nested_fault(n, at, access, t->rights, NESTED_RESERVED);
-    case WALK_NOT_PRESENT:
-    case WALK_UNDER: break; /* machine memory always answers */
-    }
-    return nested_fault(n, at, access, t->rights, NESTED_NOT_PRESENT);
+    const u64 dirty = (access & ACCESS_WRITE) != 0 ? TLB2_DIRTY2 : 0;
+    u64 data;
+
+    if (n->shadow == NULL || !shadow_lookup_second(n->shadow, at.v, &data, &t->page_shift))
+        return false;
+    t->gpa.v = data_page(data) | (at.v & PAGE_OFFSET_MASK);
+    t->rights = (u32)(data >> TLB2_RIGHTS2_SHIFT) & RIGHTS2_ALL;
+    t->dirty = (data & TLB2_DIRTY2) != 0;
+    t->steps = 0;
+    return (t->rights & need) == need && (data & dirty) == dirty;
 }
 
-static bool second_allows(struct nested_walk *n, gpa_t at, u32 access, u32 rights,
-                          const struct translation *t)
+/* Where a nested-physical address is, if the second stage allows the access there (0: a probe).
+ * rights: enum right of the first stage, which say whose the linear address is. false: n->fault is
+ * filled but for va and what the access is for. */
+static bool second_pass(struct nested_walk *n, gpa_t at, u32 access, u32 rights,
+                        struct translation *t)
 {
     const u32 need = needs(access, rights);
 
+    /* Addresses that the tables do not reach: SDM Vol 3C 29.3.2; the 4 GiB of a 32-bit NPT. */
+    if ((at.v >> n->second->rules->format->linear_bits) != 0)
+        return nested_fault(n, at, access, 0, NESTED_NOT_PRESENT);
+    if (second_by_shadow(n, at, need, access, t))
+        return true;
+    switch (walk(n->second, at.v, t)) {
+    case WALK_DONE: break;
+    case WALK_RESERVED_BIT: return nested_fault(n, at, access, t->rights, NESTED_RESERVED);
+    case WALK_NOT_PRESENT:
+    case WALK_UNDER: /* machine memory always answers */
+        return nested_fault(n, at, access, t->rights, NESTED_NOT_PRESENT);
+    }
     if ((t->rights & need) == need)
         return true;
     return nested_fault(n, at, access, t->rights, NESTED_NOT_ALLOWED);
+}
+
+/* The access is made: flags, and what the shadow pages learn. */
+static void second_commit(struct nested_walk *n, gpa_t at, u32 access, struct translation *t)
+{
+    const bool write = (access & ACCESS_WRITE) != 0;
+
+    if (t->steps == 0)
+        return; /* from the shadow, which has nothing to set */
+    walk_commit(n->second, t, write);
+    if (n->shadow == NULL)
+        return;
+    n->shadowed &= shadow_fetch_second(n->shadow, at.v, t, write);
+    t->steps = 0;
 }
 
 /* ---- the memory that holds the first stage's tables ---- */
@@ -155,11 +185,10 @@ static bool tables_reach(struct nested_walk *n, gpa_t at, u32 access, u32 bytes,
     const struct walk *second = n->second;
 
     table->at = at;
-    if (!second_find(n, at, access, &table->second) ||
-        !second_allows(n, at, access, RIGHTS_ALL, &table->second))
+    if (!second_pass(n, at, access, RIGHTS_ALL, &table->second))
         return false;
     if (access != 0)
-        walk_commit(second, &table->second, (access & ACCESS_WRITE) != 0);
+        second_commit(n, at, access, &table->second);
     return second->memory->read(second->memory->ctx, table->second.gpa, bytes, step);
 }
 
@@ -192,6 +221,7 @@ static bool has_first(const struct nested_walk *n)
 static void begin(struct nested_walk *n, u64 va, bool linear_valid)
 {
     n->tables = 0;
+    n->shadowed = true;
     n->fault.va = va;
     n->fault.linear_valid = linear_valid;
     n->fault.table = true;
@@ -214,11 +244,11 @@ static bool updates_allowed(struct nested_walk *n, const struct walk *first, boo
         return true;
     for (u32 i = 0; i < n->t.steps; i++) {
         const u64 wanted = rules->accessed | (write && i + 1u == n->t.steps ? rules->dirty : 0);
+        const u32 granted = n->table[i].second.rights;
 
-        if ((n->t.step[i].entry & wanted) != wanted &&
-            !second_allows(n, n->table[i].at, ACCESS_READ | ACCESS_WRITE, RIGHTS_ALL,
-                           &n->table[i].second))
-            return false;
+        if ((n->t.step[i].entry & wanted) != wanted && (granted & RIGHT2_WRITE) == 0)
+            return nested_fault(n, n->table[i].at, ACCESS_READ | ACCESS_WRITE, granted,
+                                NESTED_NOT_ALLOWED);
     }
     return true;
 }
@@ -274,12 +304,12 @@ enum nested_stop nested_walk(struct nested_walk *n, u64 va, u32 access)
     }
     n->fault.table = false;
     n->fault.rights = (u8)n->t.rights;
-    if (!second_find(n, n->t.gpa, access, &n->final) ||
-        !second_allows(n, n->t.gpa, access, n->t.rights, &n->final))
+    n->nested = n->t.gpa;
+    if (!second_pass(n, n->nested, access, n->t.rights, &n->final))
         return NESTED_FAULT;
     if (has_first(n))
         walk_commit(&first, &n->t, write);
-    walk_commit(n->second, &n->final, write);
+    second_commit(n, n->nested, access, &n->final);
     join(n);
     return NESTED_DONE;
 }
@@ -292,7 +322,7 @@ bool nested_probe(struct nested_walk *n, u64 va)
     first.memory = &memory;
     begin(n, va, true);
     if ((has_first(n) && walk(&first, va, &n->t) != WALK_DONE) ||
-        !second_find(n, n->t.gpa, 0, &n->final))
+        !second_pass(n, n->t.gpa, 0, RIGHTS_ALL, &n->final))
         return false;
     join(n);
     return true;
@@ -303,10 +333,9 @@ bool nested_physical(struct nested_walk *n, gpa_t at)
     const u32 access = n->second->rules->format->patterns ? ACCESS_READ : table_access(n);
 
     begin(n, 0, false);
-    if (!second_find(n, at, access, &n->final) ||
-        !second_allows(n, at, access, RIGHTS_ALL, &n->final))
+    if (!second_pass(n, at, access, RIGHTS_ALL, &n->final))
         return false;
-    walk_commit(n->second, &n->final, (access & ACCESS_WRITE) != 0);
+    second_commit(n, at, access, &n->final);
     join(n);
     return true;
 }

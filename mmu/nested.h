@@ -53,8 +53,13 @@ enum nested_stop {
     NESTED_FAULT, /* the second stage: fault */
 };
 
+struct mmu_state;
+
 /* A walk through both stages. Set the first part. */
 struct nested_walk {
+    /* Whose shadow pages are asked for nested-physical addresses before they are walked, and told
+     * what was found; NULL: nobody's. */
+    struct mmu_state *shadow;
     const struct walk *first; /* its memory is ignored; rules without a format: no first stage */
     const struct walk *second;
     union mmu_role role; /* of the second stage */
@@ -63,6 +68,8 @@ struct nested_walk {
     struct mmu_nested_fault fault;
     u32 error_code;
     u8 tables; /* in use in table[] */
+    bool shadowed; /* all of the second stage is in shadow pages now */
+    gpa_t nested; /* where the first stage leads */
     /* From linear to machine: page_shift and rights of both stages, steps of the first with the
      * machine memory where its tables really are. */
     struct translation t;
@@ -83,8 +90,6 @@ MUST_CHECK bool nested_probe(struct nested_walk *n, u64 va);
 /* The second stage alone, for the processor's own access to a table at a nested-physical address
  * for which there is no linear address: the loading of PDPTE registers. */
 MUST_CHECK bool nested_physical(struct nested_walk *n, gpa_t at);
-
-struct mmu_state;
 
 /* Note what the translation depends on. false: on something that changes unseen, or has changed
  * because of the flags that this very walk set. */

@@ -49,12 +49,18 @@ struct shadow_root {
     u64 serial;
 };
 
+/* The tables of one stage, as a context reads them. */
+struct mmu_stage {
+    struct pt_rules rules;
+    struct shadow_root root[4]; /* formats of two levels: one per GiB */
+};
+
 /* One root with its role. */
 struct mmu_context {
-    struct pt_rules rules;
-    struct pt_rules rules2; /* of the second stage; unused without one */
+    struct mmu_stage first;
+    struct mmu_stage second; /* unused without a second stage */
+    u32 domain; /* of the second stage, in the shadow engine; 0: not looked up yet */
     u64 pdptes[4];
-    struct shadow_root root[4]; /* 32-bit and PAE paging: one per GiB */
     u64 epoch; /* memory's epoch when the stamp was given; any other: all void, needs a new stamp */
     u32 stamp;
     u64 last_use;
@@ -141,6 +147,26 @@ static ALWAYS_INLINE u64 tlb2_data(const struct translation *t, bool write)
 static ALWAYS_INLINE u64 data_page(u64 data)
 {
     return data & BITS(51, PAGE_SHIFT);
+}
+
+/* Does a data word have what an access needs, but for the rights of the first stage: dirty flags
+ * for a write, and the second stage's right, which for a fetch depends on whose the linear address
+ * is? */
+static ALWAYS_INLINE bool tlb2_grants(u32 access, u64 data)
+{
+    static const u64 needs[] = {
+        [ACCESS_READ] = (u64)RIGHT2_READ << TLB2_RIGHTS2_SHIFT,
+        [ACCESS_WRITE] = TLB2_DIRTY | TLB2_DIRTY2 | (u64)RIGHT2_WRITE << TLB2_RIGHTS2_SHIFT,
+        [ACCESS_READ | ACCESS_WRITE] =
+            TLB2_DIRTY | TLB2_DIRTY2 | (u64)(RIGHT2_READ | RIGHT2_WRITE) << TLB2_RIGHTS2_SHIFT,
+    };
+
+    u64 need = needs[access & (ACCESS_READ | ACCESS_WRITE)];
+
+    if ((access & ACCESS_FETCH) != 0)
+        need = (u64)((data & RIGHT_USER) != 0 ? RIGHT2_USER_EXEC : RIGHT2_EXEC)
+               << TLB2_RIGHTS2_SHIFT;
+    return (data & need) == need;
 }
 
 /* Enter a translation of the current context. */

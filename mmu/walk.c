@@ -99,7 +99,7 @@ static ALWAYS_INLINE enum walk_stop walk_levels(const struct walk *w, u64 va,
         granted &= rules->rights(entry);
         if ((entry & rules->present) == 0)
             return stop_at(out, granted, WALK_NOT_PRESENT);
-        if (patterns && (rules->illegal[entry >> 10 & 1] >> (entry & 63) & 1) != 0)
+        if (patterns && !pt_pattern_legal(rules, entry))
             return stop_at(out, granted, WALK_RESERVED_BIT);
         if ((entry & rules->page[n]) != 0) {
             if ((entry & rules->reserved_page[n]) != 0)

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The invariants of the shadow engine by number, each with its statement and a check by brute
- * force: pages, links and sets here, contexts and soft TLBs in mmu/shadow/audit_tlb.c. Those that
- * this design cannot break, or that are about a step and not about a state, say why they have no
- * check.
+ * force: pages, links and sets here, entries in mmu/shadow/audit_entries.c, contexts and soft TLBs
+ * in mmu/shadow/audit_tlb.c. Those that this design cannot break, or that are about a step and not
+ * about a state, say why they have no check.
  */
 #include "mmu/shadow/audit.h"
 
@@ -24,144 +24,7 @@ bool audit_broken(struct audit *a, const char *format, ...)
     return false;
 }
 
-/* ---- entries against the guest's tables ---- */
-
-static struct pt_rules rules_of(const struct audit *a, union shadow_role role)
-{
-    const union mmu_role cpu = {
-        .format = role.fmt & 7u,
-        .pse = role.pse,
-        .nx = role.nx,
-        .gbpages = role.gbpages,
-    };
-    struct pt_rules rules;
-
-    pt_rules_init(&rules, cpu, a->shadow->memory->phys_bits);
-    return rules;
-}
-
-/* The guest entry that a slot reflects: as it is, or as it was when its page went unsync. */
-static u64 reflected(const struct audit *a, const struct shadow_page *page, u32 slot)
-{
-    if (page->unsync == 0)
-        return slot_entry(a->shadow, page, slot);
-    return load_le(a->shadow->unsync[page->unsync - 1].snapshot + guest_offset(page->role, slot),
-                   page->role.has_4_byte_gpte ? 4 : 8);
-}
-
-u64 audit_frame_at(const struct audit *a, u64 gpa, bool smm)
-{
-    struct memory *memory = a->shadow->memory;
-    const u64 at = gpa & memory->a20_mask;
-    const struct slot *slot = memory_slot(memory, at, smm);
-
-    return slot_has_bytes(slot) ? slot->first_frame + ((at - slot->base) >> PAGE_SHIFT) : ~(u64)0;
-}
-
-/* Walks leave no accessed and dirty flags in ROM. */
-static bool in_rom(const struct audit *a, u64 frame)
-{
-    const struct memory *memory = a->shadow->memory;
-
-    for (u32 i = 0; i < memory->slots; i++) {
-        const struct slot *slot = &memory->slot[i];
-
-        if (slot->kind == SLOT_ROM && frame >= slot->first_frame &&
-            frame < slot->first_frame + (slot->size >> PAGE_SHIFT))
-            return true;
-    }
-    return false;
-}
-
-/* The leaves of a page against entries as they are, or as its snapshot has them. A dirty flag that
- * was set after the leaf was made is known at the next write. */
-static bool leaves_true(struct audit *a, const struct shadow_page *page, u32 index)
-{
-    const struct pt_rules rules = rules_of(a, page->role);
-
-    for (u32 slot = 0; slot < SLOTS; slot++) {
-        const u64 spte = page->spt[slot];
-        u64 entry, expected;
-
-        if ((spte & SPTE_LEAF) == 0)
-            continue;
-        entry = reflected(a, page, slot);
-        expected = leaf_of(&rules, page->role, slot, entry);
-        if (((spte ^ expected) & ~(u64)TLB2_DIRTY) == 0 &&
-            (((spte & ~expected) == 0 && (entry & rules.format->accessed) != 0) ||
-             in_rom(a, page->frame)))
-            continue;
-        return audit_broken(a, "page %u slot %u: %016llx, but its table says %016llx", index, slot,
-                            (unsigned long long)spte, (unsigned long long)expected);
-    }
-    return true;
-}
-
-static bool synced_leaves_true(struct audit *a, const struct shadow_page *page, u32 index)
-{
-    return page->role.direct || page->unsync != 0 || leaves_true(a, page, index);
-}
-
-static bool unsync_leaves_true(struct audit *a, const struct shadow_page *page, u32 index)
-{
-    return page->unsync == 0 || leaves_true(a, page, index);
-}
-
-/* A direct page below a large entry. */
-static bool piece_true(struct audit *a, const struct shadow_page *page, u32 index, u32 slot,
-                       u64 expected)
-{
-    const struct shadow_page *child = page_at(a->shadow, spte_child(page->spt[slot]));
-    const union shadow_role role = child->role;
-
-    if (expected == 0)
-        return audit_broken(a, "page %u slot %u: a piece of no large page", index, slot);
-    if (child->frame != (expected & SPTE_ADDRESS) >> PAGE_SHIFT)
-        return audit_broken(a, "page %u slot %u: piece at frame %llx, the table says %llx", index,
-                            slot, (unsigned long long)child->frame,
-                            (unsigned long long)(expected & SPTE_ADDRESS) >> PAGE_SHIFT);
-    if (role.access != (expected & RIGHTS_ALL) || role.key != ((expected >> TLB2_KEY_SHIFT) & 15) ||
-        (role.dirty && (expected & TLB2_DIRTY) == 0 && !in_rom(a, page->frame)))
-        return audit_broken(a, "page %u slot %u: a piece of another large page", index, slot);
-    return true;
-}
-
-static bool children_true(struct audit *a, const struct shadow_page *page, u32 index)
-{
-    struct pt_rules rules;
-
-    if (page->role.level == 1 || page->role.direct)
-        return true;
-    rules = rules_of(a, page->role);
-    for (u32 slot = 0; slot < SLOTS; slot++) {
-        const u32 n = page->role.level;
-        const struct shadow_page *child;
-        u64 entry, frame;
-
-        if (!spte_is_child(page->spt[slot]))
-            continue;
-        entry = slot_entry(a->shadow, page, slot);
-        child = page_at(a->shadow, spte_child(page->spt[slot]));
-        if (child->role.direct) {
-            if (!piece_true(a, page, index, slot, leaf_of(&rules, page->role, slot, entry)))
-                return false;
-            continue;
-        }
-        if ((entry & rules.format->present) == 0 || (entry & rules.page[n]) != 0 ||
-            (entry & rules.reserved_table[n]) != 0)
-            return audit_broken(a, "page %u slot %u: a child below entry %llx, which has none",
-                                index, slot, (unsigned long long)entry);
-        frame = audit_frame_at(a, entry & rules.address, page->role.smm);
-        if (child->frame != frame)
-            return audit_broken(a, "page %u slot %u: child at frame %llx, the table says %llx",
-                                index, slot, (unsigned long long)child->frame,
-                                (unsigned long long)frame);
-        if (child->role.access != (page->role.access & rules.format->rights(entry)))
-            return audit_broken(a, "page %u slot %u: child with access %u", index, slot,
-                                (u32)child->role.access);
-    }
-    return true;
-}
+/* ---- roles ---- */
 
 static bool roles_sound(struct audit *a, const struct shadow_page *page, u32 index)
 {
@@ -223,27 +86,6 @@ static bool worlds_apart(struct audit *a, const struct shadow_page *page, u32 in
         if (child.smm != page->role.smm || child.guest_mode != page->role.guest_mode ||
             child.stage2 != page->role.stage2 || child.ndom != page->role.ndom)
             return audit_broken(a, "page %u slot %u: child of another world", index, slot);
-    }
-    return true;
-}
-
-static bool pieces_run(struct audit *a, const struct shadow_page *page, u32 index)
-{
-    for (u32 slot = 0; page->role.direct && slot < SLOTS; slot++) {
-        const u64 spte = page->spt[slot];
-        const u64 at = (page->frame << PAGE_SHIFT) + ((u64)slot << level_shift(page->role.level));
-        const u64 leads = spte_is_child(spte)
-                              ? page_at(a->shadow, spte_child(spte))->frame << PAGE_SHIFT
-                              : spte & SPTE_ADDRESS;
-
-        if (spte != 0 && leads != at)
-            return audit_broken(a, "page %u slot %u: maps %llx", index, slot,
-                                (unsigned long long)leads);
-        if ((spte & SPTE_LEAF) != 0 && ((spte & RIGHTS_ALL) != page->role.access ||
-                                        ((spte & TLB2_DIRTY) != 0 && !page->role.dirty) ||
-                                        ((spte >> TLB2_KEY_SHIFT) & 15) != page->role.key))
-            return audit_broken(a, "page %u slot %u: %016llx grants other rights than its role",
-                                index, slot, (unsigned long long)spte);
     }
     return true;
 }
@@ -429,14 +271,16 @@ static const struct invariant {
         "counted.", .whole = links_counted},
     {10, "Only tables of level 1 are unsync, never under drop, each with its own place and "
         "snapshot.", .whole = unsync_sound},
-    {1, "A leaf of a synced page equals what the guest's entry gives under the page's role; it is "
-        "dirty only if the entry is, and the entry is accessed.", .page = synced_leaves_true},
+    {1, "A leaf of a synced page equals what the guest's entry gives under the page's role, a "
+        "combined one together with a leaf of the second stage that knows its domain; it is dirty "
+        "only if the entries are, and they are accessed.", .page = audit_synced_leaves},
     {2, "A leaf of an unsync page equals what its snapshot of the guest's table gives.",
-        .page = unsync_leaves_true},
+        .page = audit_unsync_leaves},
     {6, "A child stands for the table that the guest's entry points to, or a direct one for its "
-        "large page, with the rights that the entry leaves.", .page = children_true},
-    {20, "A direct page maps a run of frames, with the rights, key and dirtiness of its role.",
-        .page = pieces_run},
+        "large page, with the rights that the entry leaves.", .page = audit_children},
+    {20, "A direct page maps a run of frames, nested-physical ones in combined pages, with the "
+        "rights, key and dirtiness of its role.",
+        .page = audit_pieces},
     {4, "No refresh was ever refused by the sync rule.", .whole = never_mismatched},
     {8, "A frame is watched if a page in step has entries from it.", .page = watchers_watch},
     {8, "A frame is watched only if a page in step has entries from it.",

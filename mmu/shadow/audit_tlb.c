@@ -7,139 +7,201 @@
 
 /* ---- roots ---- */
 
-typedef bool (*context_check)(struct audit *a, const struct mmu_state *s, u32 context);
+/* The roots of one stage of a context. */
+struct roots {
+    const struct mmu_state *s;
+    u32 context;
+    bool second;
+    const struct mmu_stage *stage;
+    union mmu_role cpu; /* its role */
+    u64 base; /* its root register */
+    u32 domain; /* that it is combined with; 0: it is not */
+};
 
-static bool each_context(struct audit *a, context_check check)
+typedef bool (*roots_check)(struct audit *a, const struct roots *r);
+
+static bool broken_root(struct audit *a, const struct roots *r, u32 i, const char *what, u64 value)
+{
+    return audit_broken(a, "CPU %u context %u stage %u root %u: %s %llx", r->s->index, r->context,
+                        1u + r->second, i, what, (unsigned long long)value);
+}
+
+/* Is linear physical, or the second stage's business? */
+static bool has_first(const struct mmu_state *s, u32 c)
+{
+    return s->context[c].first.rules.format->root_level != 0;
+}
+
+static bool is_combined(const struct audit *a, const struct mmu_state *s, u32 c)
+{
+    return s->key_role2[c] != 0 && a->shadow->options.combined && has_first(s, c);
+}
+
+static bool each_stage(struct audit *a, const struct mmu_state *s, u32 c, roots_check check)
+{
+    const struct mmu_context *context = &s->context[c];
+    const bool nested = s->key_role2[c] != 0;
+    const struct roots first = {
+        s, c, false, &context->first, {.word = s->key_role[c]}, s->key_root[c], context->domain};
+    const struct roots second = {
+        s, c, true, &context->second, {.word = s->key_role2[c]}, s->key_root2[c], 0};
+
+    if (s->key_role[c] == ~(u64)0)
+        return true; /* nobody's */
+    if (has_first(s, c) && (!nested || is_combined(a, s, c)) && !check(a, &first))
+        return false;
+    return !nested || check(a, &second);
+}
+
+static bool each_context(struct audit *a, roots_check check)
 {
     for (u32 cpu = 0; cpu < MEMORY_CPUS; cpu++) {
         const struct mmu_state *s = a->shadow->memory->mmu[cpu];
 
         for (u32 c = 0; s != NULL && c < TLB_CONTEXTS; c++) {
-            /* Slots of nobody, and those where linear is physical, have no pages. */
-            if (s->key_role[c] != ~(u64)0 && s->context[c].rules.format->root_level != 0 &&
-                !check(a, s, c))
+            if (!each_stage(a, s, c, check))
                 return false;
         }
     }
     return true;
 }
 
-static const struct shadow_page *root_if_valid(const struct audit *a,
-                                               const struct shadow_root *root)
+/* The page at a root, if it may be used. */
+static const struct shadow_page *root_if_valid(const struct audit *a, const struct roots *r, u32 i)
 {
+    const struct shadow_root *root = &r->stage->root[i];
     const struct shadow_page *page = page_at(a->shadow, root->page);
 
-    return root->page != 0 && page->serial == root->serial ? page : NULL;
+    return root->page != 0 && page->serial == root->serial &&
+                   page->role.ndom == a->shadow->domain[r->domain].number
+               ? page
+               : NULL;
 }
 
-static bool context_weak(struct audit *a, const struct mmu_state *s, u32 context)
+static bool stage_weak(struct audit *a, const struct roots *r)
 {
     for (u32 i = 0; i < 4; i++) {
-        const struct shadow_root *root = &s->context[context].root[i];
+        const struct shadow_root *root = &r->stage->root[i];
 
         if (root->page >= a->shadow->page_count || root->serial > a->shadow->serial ||
             (root->page != 0) != (root->serial != 0))
-            return audit_broken(a, "CPU %u context %u root %u: page %u, serial %llu", s->index,
-                                context, i, root->page, (unsigned long long)root->serial);
+            return broken_root(a, r, i, "serial", root->serial);
     }
     return true;
 }
 
 bool audit_roots_weak(struct audit *a)
 {
-    return each_context(a, context_weak);
+    return each_context(a, stage_weak);
 }
 
-static bool context_root_true(struct audit *a, const struct mmu_state *s, u32 context)
+/* The frame that a root register names. */
+static u64 named_frame(const struct audit *a, const struct roots *r, u64 at)
 {
-    const struct mmu_context *c = &s->context[context];
-    const union mmu_role cpu = {.word = s->key_role[context]};
-    const bool registers = c->rules.format->root_registers != 0;
+    if (r->domain != 0)
+        at = audit_second(a, r->domain, at) & SPTE_ADDRESS;
+    return audit_frame_at(a, at, r->cpu.smm);
+}
+
+static bool stage_root_true(struct audit *a, const struct roots *r)
+{
+    const bool registers = !r->second && r->stage->rules.format->root_registers != 0;
+    const bool parity = a->shadow->options.kvm_parity;
 
     for (u32 i = 0; i < 4; i++) {
-        const struct shadow_page *page = root_if_valid(a, &c->root[i]);
-        union shadow_role role = shadow_root_role(cpu, a->shadow->options.kvm_parity);
+        const struct shadow_page *page = root_if_valid(a, r, i);
+        union shadow_role role =
+            r->domain != 0
+                ? shadow_combined_role(r->cpu, parity, a->shadow->domain[r->domain].number)
+                : shadow_root_role(r->cpu, parity);
 
         if (page == NULL)
             continue;
         role.quadrant = page->role.quadrant; /* I19 */
+        role.pdpt = is_pdpt(role) ? r->base / 32 & 127 : 0u;
         if (page->role.word != role.word)
-            return audit_broken(a, "CPU %u context %u root %u: role %llx, should be %llx", s->index,
-                                context, i, (unsigned long long)page->role.word,
-                                (unsigned long long)role.word);
-        if (!registers && page->frame != audit_frame_at(a, s->key_root[context], cpu.smm))
-            return audit_broken(a, "CPU %u context %u root %u: frame %llx, CR3 is %llx", s->index,
-                                context, i, (unsigned long long)page->frame,
-                                (unsigned long long)s->key_root[context]);
+            return broken_root(a, r, i, "role", page->role.word);
+        if (!registers && page->frame != named_frame(a, r, r->base))
+            return broken_root(a, r, i, "frame", page->frame);
     }
     return true;
 }
 
 bool audit_roots_true(struct audit *a)
 {
-    return each_context(a, context_root_true);
+    return each_context(a, stage_root_true);
 }
 
-static bool context_registers(struct audit *a, const struct mmu_state *s, u32 context)
+static bool stage_registers(struct audit *a, const struct roots *r)
 {
-    const struct mmu_context *c = &s->context[context];
-    const bool smm = ((union mmu_role){.word = s->key_role[context]}).smm;
+    const struct pt_rules *rules = &r->stage->rules;
+    const u64 *pdptes = r->s->context[r->context].pdptes;
 
-    for (u32 i = 0; i < c->rules.format->root_registers; i++) {
-        const struct shadow_page *page = root_if_valid(a, &c->root[i]);
+    for (u32 i = 0; !r->second && i < rules->format->root_registers; i++) {
+        const struct shadow_page *page = root_if_valid(a, r, i);
 
-        if (page == NULL)
-            continue;
-        if ((c->pdptes[i] & c->rules.format->present) == 0 ||
-            page->frame != audit_frame_at(a, c->pdptes[i] & c->rules.address, smm))
-            return audit_broken(a, "CPU %u context %u root %u: frame %llx, the register is %llx",
-                                s->index, context, i, (unsigned long long)page->frame,
-                                (unsigned long long)c->pdptes[i]);
+        if (page != NULL && ((pdptes[i] & rules->present) == 0 ||
+                             page->frame != named_frame(a, r, pdptes[i] & rules->address)))
+            return broken_root(a, r, i, "frame", page->frame);
     }
     return true;
 }
 
 bool audit_roots_of_registers(struct audit *a)
 {
-    return each_context(a, context_registers);
+    return each_context(a, stage_registers);
 }
 
-static bool context_quadrants(struct audit *a, const struct mmu_state *s, u32 context)
+static bool stage_quadrants(struct audit *a, const struct roots *r)
 {
-    const struct mmu_context *c = &s->context[context];
-    const bool quarters = c->rules.format->entry_bytes == 4;
+    const bool quarters = r->stage->rules.format->entry_bytes == 4;
     const struct shadow_page *first = NULL;
 
     for (u32 i = 0; i < 4; i++) {
-        const struct shadow_page *page = root_if_valid(a, &c->root[i]);
+        const struct shadow_page *page = root_if_valid(a, r, i);
 
         if (page == NULL)
             continue;
         if (page->role.quadrant != (quarters ? i : 0))
-            return audit_broken(a, "CPU %u context %u root %u: quadrant %u", s->index, context, i,
-                                (u32)page->role.quadrant);
+            return broken_root(a, r, i, "quadrant", page->role.quadrant);
         first = first != NULL ? first : page;
         if (quarters && page->frame != first->frame)
-            return audit_broken(a, "CPU %u context %u root %u: another frame", s->index, context,
-                                i);
+            return broken_root(a, r, i, "another frame", page->frame);
     }
     return true;
 }
 
 bool audit_roots_quadrants(struct audit *a)
 {
-    return each_context(a, context_quadrants);
+    return each_context(a, stage_quadrants);
 }
 
 /* ---- soft TLBs ---- */
+
+/* Are the context's translations in shadow pages? Those of a first stage that is walked over a
+ * shadowed second are not. */
+static bool is_shadowed(const struct audit *a, const struct mmu_state *s, u32 context)
+{
+    return s->key_role2[context] == 0 ? has_first(s, context)
+                                      : !has_first(s, context) || is_combined(a, s, context);
+}
 
 /* The leaf through which a context translates va, if all pages on the way know of its CPU; else
  * 0. */
 static u64 leaf_for(const struct audit *a, const struct mmu_state *s, u32 context, u64 va)
 {
     const struct mmu_context *c = &s->context[context];
-    const u32 root = c->rules.format->root_level == 2 ? va >> 30 & 3 : 0;
-    const struct shadow_page *page = root_if_valid(a, &c->root[root]);
+    const bool second = !has_first(s, context);
+    const struct pt_format *f = (second ? &c->second : &c->first)->rules.format;
+    const struct roots r = {
+        .s = s,
+        .context = context,
+        .stage = second ? &c->second : &c->first,
+        .domain = second ? 0 : c->domain,
+    };
+    const struct shadow_page *page =
+        root_if_valid(a, &r,
+                      f->root_level == 2 && !(second && f->root_registers != 0) ? va >> 30 & 3 : 0);
     u64 spte;
 
     for (;;) {
@@ -162,27 +224,26 @@ static u64 leaf_for(const struct audit *a, const struct mmu_state *s, u32 contex
     return spte | (va & (BIT(level_shift(page->role.level)) - 1) & ~PAGE_OFFSET_MASK);
 }
 
-static bool translates(const struct mmu_state *s, u32 context)
+static bool translates(const struct audit *a, const struct mmu_state *s, u32 context)
 {
-    return s->context[context].epoch == s->memory->epoch &&
-           s->context[context].rules.format->root_level != 0;
+    return s->context[context].epoch == s->memory->epoch && is_shadowed(a, s, context);
 }
 
 /* The low six bits of the stamps whose level-2 entries are not void: most are told by that. */
-static u64 stamps_in_use(const struct mmu_state *s)
+static u64 stamps_in_use(const struct audit *a, const struct mmu_state *s)
 {
     u64 set = 0;
 
     for (u32 c = 0; c < TLB_CONTEXTS; c++)
-        set |= translates(s, c) ? BIT(s->context[c].stamp & 63) : 0;
+        set |= translates(a, s, c) ? BIT(s->context[c].stamp & 63) : 0;
     return set;
 }
 
 /* The context whose level-2 entries carry a stamp; TLB_CONTEXTS: none, they are void. */
-static u32 context_by_stamp(const struct mmu_state *s, u32 stamp)
+static u32 context_by_stamp(const struct audit *a, const struct mmu_state *s, u32 stamp)
 {
     for (u32 c = 0; stamp != 0 && c < TLB_CONTEXTS; c++) {
-        if (s->context[c].stamp == stamp && translates(s, c))
+        if (s->context[c].stamp == stamp && translates(a, s, c))
             return c;
     }
     return TLB_CONTEXTS;
@@ -191,13 +252,13 @@ static u32 context_by_stamp(const struct mmu_state *s, u32 stamp)
 static bool level2_justified(struct audit *a, const struct mmu_state *s, const struct tlb2_entry *e)
 {
     const u64 exact = BITS(51, PAGE_SHIFT) | RIGHT_USER | BITS(TLB2_KEY_SHIFT + 3, TLB2_KEY_SHIFT);
-    const u32 context = context_by_stamp(s, (u32)(e->tag & STAMP_MAX));
+    const u32 context = context_by_stamp(a, s, (u32)(e->tag & STAMP_MAX));
     u64 va = (u64)((i64)(e->tag >> STAMP_BITS << (PAGE_SHIFT + 7)) >> 7);
     u64 leaf;
 
     if (context == TLB_CONTEXTS)
         return true;
-    if (s->context[context].rules.format->linear_bits == 32)
+    if (s->context[context].first.rules.format->linear_bits == 32)
         va &= 0xffffffff;
     leaf = leaf_for(a, s, context, va);
     return (leaf != 0 && (e->data & ~leaf) == 0 && ((e->data ^ leaf) & exact) == 0) ||
@@ -210,7 +271,7 @@ bool audit_level2(struct audit *a)
 {
     for (u32 cpu = 0; cpu < MEMORY_CPUS; cpu++) {
         const struct mmu_state *s = a->shadow->memory->mmu[cpu];
-        const u64 stamps = s != NULL ? stamps_in_use(s) : 0;
+        const u64 stamps = s != NULL ? stamps_in_use(a, s) : 0;
 
         for (u32 i = 0; stamps != 0 && i < TLB2_SIZE; i++) {
             if ((stamps >> (s->tlb2[i].tag & 63) & 1) != 0 && !level2_justified(a, s, &s->tlb2[i]))
@@ -315,8 +376,8 @@ static bool class_may(const struct place *p, u32 access, u64 leaf)
         .pkrs = bank->pkrs,
     };
 
-    return rights_check(&who, access, (u32)leaf & RIGHTS_ALL, (u32)(leaf >> TLB2_KEY_SHIFT) & 15) ==
-           0;
+    return tlb2_grants(access, leaf) && rights_check(&who, access, (u32)leaf & RIGHTS_ALL,
+                                                     (u32)(leaf >> TLB2_KEY_SHIFT) & 15) == 0;
 }
 
 static bool place_justified(struct audit *a, const struct place *p)
@@ -326,7 +387,7 @@ static bool place_justified(struct audit *a, const struct place *p)
     const bool smm = ((union mmu_role){.word = p->s->key_role[p->context]}).smm;
     u64 leaf;
 
-    if (va == ~(u64)0 || p->s->context[p->context].rules.format->root_level == 0)
+    if (va == ~(u64)0 || !is_shadowed(a, p->s, p->context))
         return true;
     if ((is_valid(p, e->wtag) && e->wtag != va) || (is_valid(p, e->xtag) && e->xtag != va))
         return place_broken(a, p, "and other pages, too");
@@ -337,7 +398,7 @@ static bool place_justified(struct audit *a, const struct place *p)
         return place_broken(a, p, "the shadow leads elsewhere");
     if (is_valid(p, e->rtag) && !class_may(p, ACCESS_READ, leaf))
         return place_broken(a, p, "which may not be read");
-    if (can_write(p) && ((leaf & TLB2_DIRTY) == 0 || !class_may(p, ACCESS_WRITE, leaf)))
+    if (can_write(p) && !class_may(p, ACCESS_WRITE, leaf))
         return place_broken(a, p, "which may not be written");
     if (is_valid(p, e->xtag) && !class_may(p, ACCESS_FETCH, leaf))
         return place_broken(a, p, "which may not be executed");

@@ -161,16 +161,16 @@ static u64 root_base(const struct pt_format *format, u32 i)
 void shadow_dump(const struct mmu_state *s, shadow_line print, void *ctx)
 {
     const struct mmu_context *c = &s->context[s->current];
-    const struct dump d = {s->memory->shadow, print, ctx, c->rules.format};
+    const struct dump d = {s->memory->shadow, print, ctx, c->first.rules.format};
     char line[LINE];
 
     (void)snprintf(line, sizeof(line), "CPU %u context %u: %s, root %llx", s->index, s->current,
-                   c->rules.format->name, (unsigned long long)s->key_root[s->current]);
+                   c->first.rules.format->name, (unsigned long long)s->key_root[s->current]);
     print(ctx, line);
-    for (u32 i = 0; i < ARRAY_SIZE(c->root) && c->rules.format->root_level != 0; i++) {
-        const struct shadow_page *page = page_at(d.shadow, c->root[i].page);
+    for (u32 i = 0; i < ARRAY_SIZE(c->first.root) && c->first.rules.format->root_level != 0; i++) {
+        const struct shadow_page *page = page_at(d.shadow, c->first.root[i].page);
 
-        if (c->root[i].page != 0 && page->serial == c->root[i].serial)
-            dump_page(&d, page, root_base(c->rules.format, i));
+        if (c->first.root[i].page != 0 && page->serial == c->first.root[i].serial)
+            dump_page(&d, page, root_base(c->first.rules.format, i));
     }
 }

@@ -6,6 +6,7 @@
  * is read again and compared with what the walk read, then it is linked or entered. What changed in
  * between is left out and found by the next walk.
  */
+#include "mmu/nested.h"
 #include "mmu/shadow/shadow_impl.h"
 
 #include <string.h>
@@ -14,28 +15,9 @@ enum { PREFETCH = 8 }; /* an aligned group of entries is entered at once */
 
 _Static_assert(sizeof(((struct shadow_page *)0)->users) == 16, "page_use() reads two words");
 
-union shadow_role context_root_role(const struct mmu_state *s)
-{
-    return shadow_root_role(context_role(s), s->memory->shadow->options.kvm_parity);
-}
+static const u64 second_bits = TLB2_NO_STAGE2;
 
-/* ---- roots ---- */
-
-static struct shadow_root *root_slot(struct mmu_state *s, u64 va)
-{
-    struct mmu_context *context = &s->context[s->current];
-
-    /* Formats that start at level 2 have a root per GiB. */
-    return &context->root[context->rules.format->root_level == 2 ? va >> 30 & 3 : 0];
-}
-
-static struct shadow_page *root_page(struct mmu_state *s, u64 va)
-{
-    const struct shadow_root *root = root_slot(s, va);
-    struct shadow_page *page = page_at(s->memory->shadow, root->page);
-
-    return root->page != 0 && page->serial == root->serial ? page : NULL;
-}
+/* ---- looking up ---- */
 
 /* Note that translations of the current context are about to come through the page. */
 static ALWAYS_INLINE void page_use(const struct mmu_state *s, struct shadow_page *page, u64 va)
@@ -55,35 +37,194 @@ static ALWAYS_INLINE void page_use(const struct mmu_state *s, struct shadow_page
     page->recent = true;
 }
 
-bool shadow_lookup(struct mmu_state *s, u64 va, u64 *data)
+/* The same for a page of the second stage. Combined leaves depend on it through their domain, the
+ * soft TLB of other contexts directly; neither by linear address. */
+static ALWAYS_INLINE void page_use_second(const struct mmu_state *s, struct shadow_page *page)
+{
+    if (context_combined(s))
+        page->domains |= BIT(s->context[s->current].domain);
+    else
+        page->users[s->index] = (u16)(page->users[s->index] | 1u << s->current);
+    page->mixed = true;
+    page->stores = 0;
+    page->recent = true;
+}
+
+static ALWAYS_INLINE void page_use_any(const struct mmu_state *s, struct shadow_page *page, u64 at)
+{
+    if (page->role.stage2)
+        page_use_second(s, page);
+    else
+        page_use(s, page, at);
+}
+
+/* What a leaf of a page says of an address. */
+static ALWAYS_INLINE u64 leaf_data(const struct shadow_page *page, u64 spte, u64 at)
+{
+    return (spte & ~(SPTE_PRESENT | SPTE_LEAF)) |
+           (at & (BIT(level_shift(page->role.level)) - 1) & ~PAGE_OFFSET_MASK);
+}
+
+/* The page with the leaf for an address in a stage of the current context, and the leaf; NULL:
+ * there is none. */
+static ALWAYS_INLINE struct shadow_page *descend(struct mmu_state *s, const bool second, u64 at,
+                                                 u64 *spte)
 {
     struct shadow *shadow = s->memory->shadow;
-    struct shadow_page *page = root_page(s, va);
-    u64 spte;
+    struct shadow_page *page = root_page(s, second, at);
 
-    shadow->stats.lookups++;
-    shadow->missed_page = 0;
     if (unlikely(page == NULL))
-        return false;
+        return NULL;
     for (;;) {
         if (unlikely(page->unsync != 0) && shadow->options.sync == SYNC_STRICT &&
             !sync_page(s, page_index(shadow, page), false))
-            return false;
-        spte = page->spt[slot_of(va, page->role.level)];
-        if (spte == 0) {
-            shadow->missed_page = page_index(shadow, page);
-            shadow->missed_changes = shadow->changes;
-            return false;
+            return NULL;
+        *spte = page->spt[slot_of(at, page->role.level)];
+        if (*spte == 0) {
+            if (!second) {
+                shadow->missed_page = page_index(shadow, page);
+                shadow->missed_changes = shadow->changes;
+            }
+            return NULL;
         }
-        page_use(s, page, va);
-        if ((spte & SPTE_LEAF) != 0)
-            break;
+        if (second)
+            page_use_second(s, page);
+        else
+            page_use(s, page, at);
+        if ((*spte & SPTE_LEAF) != 0)
+            return page;
+        page = page_at(shadow, spte_child(*spte));
+    }
+}
+
+bool shadow_lookup_second(struct mmu_state *s, u64 at, u64 *data, u8 *shift)
+{
+    struct shadow *shadow = s->memory->shadow;
+    const struct shadow_page *page;
+    u64 spte;
+
+    shadow->stats.second_lookups++;
+    page = descend(s, true, at, &spte);
+    if (page == NULL)
+        return false;
+    shadow->stats.second_hits++;
+    *data = leaf_data(page, spte, at);
+    *shift = (u8)level_shift(page->role.level);
+    return true;
+}
+
+static COLD bool lookup_without_first(struct mmu_state *s, u64 at, u64 *data)
+{
+    u8 shift;
+
+    /* The first stage is walked, or there is none. */
+    return s->context[s->current].first.rules.format->root_level == 0 &&
+           shadow_lookup_second(s, at, data, &shift);
+}
+
+bool shadow_lookup(struct mmu_state *s, u64 va, u64 *data)
+{
+    struct shadow *shadow = s->memory->shadow;
+    const struct shadow_page *page;
+    u64 spte;
+
+    if (unlikely(context_nested(s)) && !context_combined(s))
+        return lookup_without_first(s, va, data);
+    shadow->stats.lookups++;
+    shadow->missed_page = 0;
+    page = descend(s, false, va, &spte);
+    if (page == NULL)
+        return false;
+    shadow->stats.hits++;
+    *data = leaf_data(page, spte, va);
+    return true;
+}
+
+/* What the second stage says of an address for which nothing was asked: without refreshing. */
+static bool second_peek(struct mmu_state *s, u64 at, u64 *data)
+{
+    struct shadow *shadow = s->memory->shadow;
+    const bool reached = at >> stage_of(s, true)->rules.format->linear_bits == 0;
+    struct shadow_page *page = reached ? root_page(s, true, at) : NULL;
+
+    while (page != NULL && page->unsync == 0) {
+        const u64 spte = page->spt[slot_of(at, page->role.level)];
+
+        if (spte == 0)
+            return false;
+        page_use_second(s, page);
+        if ((spte & SPTE_LEAF) != 0) {
+            *data = leaf_data(page, spte, at);
+            return true;
+        }
         page = page_at(shadow, spte_child(spte));
     }
-    shadow->stats.hits++;
-    *data = (spte & ~(SPTE_PRESENT | SPTE_LEAF)) |
-            (va & (BIT(level_shift(page->role.level)) - 1) & ~PAGE_OFFSET_MASK);
-    return true;
+    return false;
+}
+
+/* ---- what entries say ---- */
+
+/* Does the table still say what the walk read? Its own accessed and dirty flags apart, which
+ * PDPTEs in memory have not. */
+static bool entry_stands(const struct pt_rules *rules, const struct walk_step *step)
+{
+    const struct pt_format *f = rules->format;
+    const u64 flags = step->level <= f->root_level ? rules->accessed | rules->dirty : 0;
+
+    return ((load_le(step->host, f->entry_bytes) ^ step->entry) & ~flags) == 0;
+}
+
+/* What a leaf says of the rights of its stage, in a page with this role; the other stage's are not
+ * in the way. */
+static u64 leaf_rights(const struct pt_rules *rules, union shadow_role role, u64 entry)
+{
+    const bool dirty = (entry & rules->dirty) == rules->dirty;
+    const u64 rights = rules->rights(entry);
+
+    if (role.stage2)
+        return (rights & role.access2) << TLB2_RIGHTS2_SHIFT | (dirty ? TLB2_DIRTY2 : 0) |
+               RIGHTS_ALL | TLB2_DIRTY;
+    return (rights & role.access) | (dirty ? (u64)TLB2_DIRTY : 0) | second_bits;
+}
+
+u64 leaf_of(const struct pt_rules *rules, union shadow_role role, u32 slot, u64 entry)
+{
+    const struct pt_format *f = rules->format;
+    const u32 n = role.level;
+    u64 leaf;
+
+    if (is_pdpt(role) || (entry & rules->present) == 0 || (entry & rules->page[n]) == 0 ||
+        (entry & rules->reserved_page[n]) != 0 || !pt_pattern_legal(rules, entry))
+        return 0;
+    leaf = pt_page(rules, entry, n) | SPTE_PRESENT | SPTE_LEAF | leaf_rights(rules, role, entry);
+    if (role.has_4_byte_gpte && n == 2)
+        leaf += (u64)(slot & 1) << level_shift(2);
+    leaf |= f->keys && !role.stage2 ? bits_get(entry, 62, 59) << TLB2_KEY_SHIFT : 0;
+    return leaf;
+}
+
+/* A leaf of a first stage whose page is where `second` says, with both stages' rights. */
+static u64 leaf_combine(u64 leaf, u64 second)
+{
+    const u64 from_second = SPTE_ADDRESS | second_bits;
+
+    return (leaf & ~from_second) | (second & from_second);
+}
+
+u64 slot_derive(struct mmu_state *s, const struct shadow_page *page, u32 slot)
+{
+    const struct pt_rules *rules = &stage_of(s, page->role.stage2)->rules;
+    const u64 entry = slot_entry(s->memory->shadow, page, slot);
+    u64 leaf, second;
+
+    if ((entry & rules->accessed) != rules->accessed)
+        return 0;
+    leaf = leaf_of(rules, page->role, slot, entry);
+    if (leaf == 0 || !page->role.combined)
+        return leaf;
+    if (page->role.level > 1 || !second_peek(s, leaf & SPTE_ADDRESS, &second))
+        return 0;
+    return leaf_combine(leaf, second);
 }
 
 /* ---- building ---- */
@@ -110,22 +251,25 @@ static u32 page_get(struct mmu_state *s, u64 frame, union shadow_role role)
     /* Hung in at a place where nothing was, it takes unsync pages there that no flush need follow:
      * what the processor never translated it cannot have kept. */
     if (shadow->options.sync == SYNC_LAZY && role.level > 1 && !role.direct)
-        sync_reachable(s);
+        sync_reachable(s, role.stage2);
     shadow->stats.pages_reused++;
     return found;
 }
 
-static struct shadow_page *root_get(struct mmu_state *s, u64 va, u64 frame)
+/* first: how the walk entered its first table. */
+static struct shadow_page *root_get(struct mmu_state *s, bool second, u64 at,
+                                    const struct walk_step *first)
 {
     struct shadow *shadow = s->memory->shadow;
-    struct shadow_root *root = root_slot(s, va);
-    union shadow_role role = context_root_role(s);
-    struct shadow_page *page = root_page(s, va);
+    struct shadow_root *root = root_slot(stage_of(s, second), second, at);
+    union shadow_role role = stage_role(s, second);
+    struct shadow_page *page = root_page(s, second, at);
 
     if (page != NULL)
         return page;
-    role.quadrant = role.has_4_byte_gpte ? va >> 30 & 3 : 0u;
-    root->page = page_get(s, frame, role);
+    role.quadrant = role.has_4_byte_gpte ? at >> 30 & 3 : 0u;
+    role.pdpt = is_pdpt(role) ? (uintptr_t)first->host / 32 & 127 : 0u;
+    root->page = page_get(s, first->frame, role);
     root->serial = page_at(shadow, root->page)->serial;
     shadow->stats.roots_made++;
     return page_at(shadow, root->page);
@@ -149,39 +293,6 @@ static struct shadow_page *child_get(struct mmu_state *s, struct shadow_page *pa
     if (!spte_is_child(page->spt[slot]) || spte_child(page->spt[slot]) != child)
         slot_link(shadow, page, slot, child);
     return page_at(shadow, child);
-}
-
-/* Does the table still say what the walk read? Its own accessed and dirty flags apart. */
-static bool entry_stands(const struct pt_format *f, const struct walk_step *step)
-{
-    return ((load_le(step->host, f->entry_bytes) ^ step->entry) & ~(f->accessed | f->dirty)) == 0;
-}
-
-u64 leaf_of(const struct pt_rules *rules, union shadow_role role, u32 slot, u64 entry)
-{
-    const struct pt_format *f = rules->format;
-    const u32 n = role.level;
-    u64 leaf;
-
-    if ((entry & f->present) == 0 || (entry & rules->page[n]) == 0 ||
-        (entry & rules->reserved_page[n]) != 0)
-        return 0;
-    leaf = pt_page(rules, entry, n) | SPTE_PRESENT | SPTE_LEAF | TLB2_NO_STAGE2;
-    if (role.has_4_byte_gpte && n == 2)
-        leaf += (u64)(slot & 1) << level_shift(2);
-    leaf |= f->rights(entry) & role.access;
-    leaf |= (entry & f->dirty) != 0 ? (u64)TLB2_DIRTY : 0;
-    leaf |= f->keys ? bits_get(entry, 62, 59) << TLB2_KEY_SHIFT : 0;
-    return leaf;
-}
-
-u64 slot_derive(const struct mmu_state *s, const struct shadow_page *page, u32 slot)
-{
-    const struct pt_rules *rules = &s->context[s->current].rules;
-    const u64 accessed = rules->format->accessed;
-    const u64 entry = slot_entry(s->memory->shadow, page, slot);
-
-    return (entry & accessed) == accessed ? leaf_of(rules, page->role, slot, entry) : 0;
 }
 
 /* The first entry of a group brings the others that the guest has used already. */
@@ -208,50 +319,65 @@ static void prefetch(struct mmu_state *s, struct shadow_page *page, u32 slot)
     }
 }
 
-/* A large guest page in smaller entries: direct pages below the slot, down to the goal. */
-static struct shadow_page *cut(struct mmu_state *s, struct shadow_page *page, u64 va, u32 goal,
-                               const struct translation *t, u64 data)
+/* What a walk found, to be entered. */
+struct found {
+    bool second; /* in the second stage */
+    u64 at; /* the address that was translated */
+    const struct translation *t; /* through the tables of this stage */
+    u64 data; /* as in level 2 of the soft TLB */
+    u8 page_shift; /* in combined pages, of both stages the lesser */
+    u64 piece; /* where pieces count from: in combined pages nested-physical, else as data */
+};
+
+/* A large guest page in smaller entries: direct pages below the slot, down to the goal. In combined
+ * pages each piece may be elsewhere, with rights of its own in the second stage. */
+static struct shadow_page *cut(struct mmu_state *s, struct shadow_page *page,
+                               const struct found *found, u32 goal)
 {
+    const bool combined = page->role.combined;
     const struct shadow_piece piece = {
-        .access = (u32)data & RIGHTS_ALL,
-        .access2 = 15,
-        .key = t->key,
-        .dirty = (data & TLB2_DIRTY) != 0,
-        .dirty2 = true,
+        .access = (u32)found->data & RIGHTS_ALL,
+        .access2 = combined ? 15u : found->data >> TLB2_RIGHTS2_SHIFT & 15,
+        .key = (u8)(found->data >> TLB2_KEY_SHIFT & 15),
+        .dirty = (found->data & TLB2_DIRTY) != 0,
+        .dirty2 = combined || (found->data & TLB2_DIRTY2) != 0,
     };
 
     while (page->role.level > goal) {
         const u32 level = page->role.level;
-        const u64 frame = (t->gpa.v & ~(BIT(level_shift(level)) - 1)) >> PAGE_SHIFT;
+        const u64 frame = (found->piece & ~(BIT(level_shift(level)) - 1)) >> PAGE_SHIFT;
 
-        struct shadow_page *child =
-            child_get(s, page, slot_of(va, level), frame, shadow_piece_role(page->role, &piece));
+        struct shadow_page *child = child_get(s, page, slot_of(found->at, level), frame,
+                                              shadow_piece_role(page->role, &piece));
 
-        page_use(s, page, va);
+        page_use_any(s, page, found->at);
         page = child;
     }
     return page;
 }
 
-/* The page of the walk's last table, with all above it; NULL if a table changed meanwhile. */
-static struct shadow_page *build(struct mmu_state *s, u64 va, const struct translation *t)
+/* The page of the walk's last table, with all above it; NULL if a table changed meanwhile. There
+ * must be room. */
+static struct shadow_page *build(struct mmu_state *s, const struct found *found)
 {
-    const struct pt_format *f = s->context[s->current].rules.format;
-    struct shadow_page *page;
-    u32 access = RIGHTS_ALL;
+    const struct pt_rules *rules = &stage_of(s, found->second)->rules;
+    const struct translation *t = found->t;
+    struct shadow_page *page = root_get(s, found->second, found->at, &t->step[0]);
+    u32 granted = rules->rights_all;
 
-    page_reserve(s->memory->shadow); /* may zap any page, so nothing is known before it */
-    page = root_get(s, va, t->step[0].frame);
     for (u32 i = 0; i + 1u < t->steps; i++) {
-        const u32 slot = slot_of(va, page->role.level);
+        const u32 slot = slot_of(found->at, page->role.level);
         struct shadow_page *child;
+        union shadow_role role;
 
-        if (!entry_stands(f, &t->step[i]))
+        if (!entry_stands(rules, &t->step[i]))
             return NULL;
-        access &= f->rights(t->step[i].entry);
-        child = child_get(s, page, slot, t->step[i + 1].frame,
-                          shadow_child_role(page->role, slot, access, 15));
-        page_use(s, page, va); /* after the slot changed, which revokes */
+        if (!is_pdpt(page->role)) /* which grants all */
+            granted &= rules->rights(t->step[i].entry);
+        role = found->second ? shadow_child_role(page->role, slot, RIGHTS_ALL, granted)
+                             : shadow_child_role(page->role, slot, granted, 15);
+        child = child_get(s, page, slot, t->step[i + 1].frame, role);
+        page_use_any(s, page, found->at); /* after the slot changed, which revokes */
         page = child;
     }
     return page;
@@ -259,50 +385,125 @@ static struct shadow_page *build(struct mmu_state *s, u64 va, const struct trans
 
 /* The page where the lookup before this fetch ended, if it is that of the walk's last table. What
  * is above it is in step with the tables: see shadow.changes. */
-static struct shadow_page *missed(struct mmu_state *s, const struct walk_step *last)
+static struct shadow_page *missed(struct mmu_state *s, const struct found *found)
 {
     struct shadow *shadow = s->memory->shadow;
     struct shadow_page *page = page_at(shadow, shadow->missed_page);
+    const struct walk_step *last = &found->t->step[found->t->steps - 1];
 
-    if (shadow->missed_page == 0 || shadow->missed_changes != shadow->changes ||
+    if (found->second || shadow->missed_page == 0 || shadow->missed_changes != shadow->changes ||
         page->frame != last->frame || page->role.level != 1 || last->level != 1 ||
         page->unsync != 0)
         return NULL;
     return page;
 }
 
-bool shadow_fetch(struct mmu_state *s, u64 va, const struct translation *t, bool write)
+/* Enter it. There must be room. */
+static bool enter(struct mmu_state *s, const struct found *found)
 {
     struct shadow *shadow = s->memory->shadow;
-    const struct walk_step *last = &t->step[t->steps - 1];
-    const u64 data = tlb2_data(t, write);
-    struct shadow_page *page;
+    const struct pt_rules *rules = &stage_of(s, found->second)->rules;
+    const struct translation *t = found->t;
+    struct shadow_page *page = missed(s, found);
     u32 goal, slot;
 
+    shadow->stats.fetches++;
+    if (page == NULL)
+        page = build(s, found);
+    if (page == NULL || !entry_stands(rules, &t->step[t->steps - 1])) {
+        shadow->stats.retries++;
+        return false;
+    }
+    goal = page->role.level;
+    while (goal > 1 && (shadow->options.small_pages || level_shift(goal) > found->page_shift))
+        goal--;
+    if (goal != page->role.level)
+        page = cut(s, page, found, goal);
+    slot = slot_of(found->at, goal);
+    slot_replace(shadow, page, slot,
+                 (found->data & ~(BIT(level_shift(goal)) - 1)) | (found->data & PAGE_OFFSET_MASK) |
+                     SPTE_PRESENT | SPTE_LEAF);
+    page_use_any(s, page, found->at);
+    if (!page->role.direct)
+        prefetch(s, page, slot);
+    return true;
+}
+
+static bool tables_in_memory(const struct translation *t)
+{
     for (u32 i = 0; i < t->steps; i++) {
         if (t->step[i].host == NULL)
             return false;
     }
-    shadow->stats.fetches++;
-    page = missed(s, last);
-    if (page == NULL)
-        page = build(s, va, t);
-    if (page == NULL || !entry_stands(s->context[s->current].rules.format, last)) {
-        shadow->stats.retries++;
-        return false;
-    }
-
-    goal = page->role.level;
-    while (goal > 1 && (shadow->options.small_pages || level_shift(goal) > t->page_shift))
-        goal--;
-    if (goal != page->role.level)
-        page = cut(s, page, va, goal, t, data);
-    slot = slot_of(va, goal);
-    slot_replace(shadow, page, slot,
-                 (data & ~(BIT(level_shift(goal)) - 1)) | (data & PAGE_OFFSET_MASK) | SPTE_PRESENT |
-                     SPTE_LEAF);
-    page_use(s, page, va);
-    if (!page->role.direct)
-        prefetch(s, page, slot);
     return true;
+}
+
+bool shadow_fetch(struct mmu_state *s, u64 va, const struct translation *t, bool write)
+{
+    const struct found found = {
+        .at = va,
+        .t = t,
+        .data = tlb2_data(t, write),
+        .page_shift = t->page_shift,
+        .piece = t->gpa.v,
+    };
+
+    if (!tables_in_memory(t))
+        return false;
+    if (missed(s, &found) == NULL)
+        page_reserve(s->memory->shadow); /* may zap any page, so nothing is known before it */
+    return enter(s, &found);
+}
+
+/* ---- nested guests ---- */
+
+u64 shadow_begin_nested(struct mmu_state *s)
+{
+    if (context_combined(s))
+        domain_begin(s);
+    return s->memory->shadow->changes;
+}
+
+bool shadow_fetch_second(struct mmu_state *s, u64 at, const struct translation *t, bool write)
+{
+    const struct found found = {
+        .second = true,
+        .at = at,
+        .t = t,
+        .data = (t->gpa.v & ~PAGE_OFFSET_MASK) | RIGHTS_ALL | TLB2_DIRTY |
+                (u64)t->rights << TLB2_RIGHTS2_SHIFT | (t->dirty || write ? TLB2_DIRTY2 : 0),
+        .page_shift = t->page_shift,
+        .piece = t->gpa.v,
+    };
+
+    if (!tables_in_memory(t))
+        return false;
+    page_reserve(s->memory->shadow);
+    return enter(s, &found);
+}
+
+bool shadow_fetch_nested(struct mmu_state *s, u64 va, const struct nested_walk *n, bool write,
+                         u64 begun)
+{
+    struct shadow *shadow = s->memory->shadow;
+    const struct found found = {
+        .at = va,
+        .t = &n->t,
+        .data = tlb2_data(&n->t, write),
+        .page_shift = n->t.page_shift,
+        .piece = n->nested.v,
+    };
+    const bool combined = context_combined(s);
+    const u32 ndom = context_ndom(s);
+
+    if (!tables_in_memory(&n->t))
+        return false;
+    if (combined && missed(s, &found) == NULL)
+        page_reserve(shadow);
+    /* What the walk learned of the second stage stands: nothing was taken away since it began. */
+    if (shadow->changes != begun)
+        return false;
+    if (!combined)
+        return nested_depend(s, n);
+    return enter(s, &found) && context_ndom(s) == ndom;
 }

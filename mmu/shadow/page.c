@@ -76,6 +76,11 @@ const struct shadow_stats *shadow_stats(const struct shadow *shadow)
     return &shadow->stats;
 }
 
+bool shadow_is_lazy(const struct shadow *shadow)
+{
+    return shadow->options.sync == SYNC_LAZY;
+}
+
 u64 shadow_used(const struct shadow *shadow)
 {
     return shadow->block_count * PAGE_SIZE + shadow->page_count * sizeof(struct shadow_page);
@@ -233,13 +238,16 @@ u32 page_make(struct shadow *shadow, u64 frame, union shadow_role role)
 void page_reserve(struct shadow *shadow)
 {
     const u32 wanted = FETCH_PAGES * 2;
+    u32 chances = 2 * shadow->page_count;
 
-    /* Second chance, in order of making: each page is looked at twice at most. */
+    /* Second chance, in order of making. A page of a second stage that combined leaves depend on is
+     * not seen to be used, and all of them would go with it: only if there is nothing else. */
     while (shadow->block_max - shadow->blocks_used < wanted) {
         const u32 oldest = shadow->oldest;
         struct shadow_page *page = page_at(shadow, oldest);
 
-        if (page->recent) {
+        if (page->recent || (page->domains != 0 && chances > 0)) {
+            chances -= chances > 0;
             page->recent = false;
             age_remove(shadow, oldest);
             age_append(shadow, oldest);
@@ -283,6 +291,9 @@ void page_revoke(struct shadow *shadow, struct shadow_page *page)
             tlb_revoke_contexts(shadow->memory->mmu[cpu], page->users[cpu]);
         page->users[cpu] = 0;
     }
+    if (page->domains != 0)
+        domains_renew(shadow, page->domains);
+    page->domains = 0;
 }
 
 /* Revoke what came through one slot. */
@@ -303,7 +314,7 @@ static void slot_revoke(struct shadow *shadow, struct shadow_page *page, u32 slo
  * that was none is not that: SMEP and SMAP keep the supervisor out. */
 static bool leaf_covers(u64 spte, u64 old)
 {
-    const u64 may_come = RIGHT_WRITE | RIGHT_EXEC | TLB2_DIRTY;
+    const u64 may_come = RIGHT_WRITE | RIGHT_EXEC | TLB2_DIRTY | TLB2_NO_STAGE2;
 
     return ((spte ^ old) & ~may_come) == 0 && (old & ~spte) == 0;
 }

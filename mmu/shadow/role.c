@@ -5,8 +5,10 @@
 union shadow_role shadow_root_role(union mmu_role cpu, bool parity)
 {
     union shadow_role role = {.word = 0};
+    const u32 level = pt_formats[cpu.format].root_level;
 
-    role.level = cpu.format == PAGING_NONE ? 0 : pt_formats[cpu.format].root_level & 7u;
+    /* A second stage in PAE format has its PDPTEs in memory: a table of four entries. */
+    role.level = (level + (cpu.stage2 && cpu.format == PAGING_PAE)) & 7u;
     role.access = RIGHTS_ALL;
     role.access2 = 15;
     role.fmt = cpu.format;
@@ -16,11 +18,25 @@ union shadow_role shadow_root_role(union mmu_role cpu, bool parity)
     role.gbpages = cpu.gbpages;
     role.smm = cpu.smm;
     role.guest_mode = cpu.guest_mode;
-    if (parity) {
+    role.stage2 = cpu.stage2;
+    role.ad_disabled = cpu.stage2 && !cpu.ad;
+    role.execonly = cpu.execonly;
+    role.mbec = cpu.mbec;
+    if (parity && !cpu.stage2) {
         role.cr0_wp = cpu.wp;
         role.smep_andnot_wp = cpu.smep && !cpu.wp;
         role.smap_andnot_wp = cpu.smap && !cpu.wp;
     }
+    return role;
+}
+
+union shadow_role shadow_combined_role(union mmu_role cpu, bool parity, u32 ndom)
+{
+    union shadow_role role = shadow_root_role(cpu, parity);
+
+    role.guest_mode = 1;
+    role.combined = 1;
+    role.ndom = ndom & 0xfffu;
     return role;
 }
 
@@ -32,6 +48,7 @@ union shadow_role shadow_child_role(union shadow_role parent, u32 slot, u32 acce
     role.access = access & 7u;
     role.access2 = access2 & 15u;
     role.quadrant = parent.has_4_byte_gpte && role.level == 1 ? slot & 1u : 0u;
+    role.pdpt = 0;
     return role;
 }
 
@@ -51,7 +68,8 @@ union shadow_role shadow_piece_role(union shadow_role parent, const struct shado
 
 u64 role_mismatch(union shadow_role page, union shadow_role root)
 {
-    const union shadow_role may_differ = {.level = 7, .quadrant = 3, .access = 7, .access2 = 15};
+    const union shadow_role may_differ = {
+        .level = 7, .quadrant = 3, .access = 7, .access2 = 15, .pdpt = 127};
 
     return (page.word ^ root.word) & ~may_differ.word;
 }

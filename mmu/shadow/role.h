@@ -52,14 +52,20 @@ union shadow_role {
         u64 dirty : 1;
         u64 dirty2 : 1;
 
-        u64 reserved : 12;
+        /* NPT of a PAE host: which 32 bytes of the frame hold the four PDPTEs. Roots only. */
+        u64 pdpt : 7;
+
+        u64 reserved : 5;
     };
 };
 
 _Static_assert(sizeof(union shadow_role) == 8, "a shadow role is one word");
 
-/* The role of the root page of a context. parity: with the bits that KVM keeps. */
+/* The role of the root page of one stage of a context. parity: with the bits that KVM keeps. What
+ * depends on the address is left 0: quadrant and pdpt. */
 union shadow_role shadow_root_role(union mmu_role cpu, bool parity);
+/* The same for a first stage whose leaves have gone through the second stage `ndom`, too. */
+union shadow_role shadow_combined_role(union mmu_role cpu, bool parity, u32 ndom);
 
 /* A large entry cut into pieces: what the pieces inherit. */
 struct shadow_piece {
@@ -73,6 +79,12 @@ struct shadow_piece {
 union shadow_role shadow_child_role(union shadow_role parent, u32 slot, u32 access, u32 access2);
 /* The same for a direct page: a piece of the large entry in the slot, or of a part of it. */
 union shadow_role shadow_piece_role(union shadow_role parent, const struct shadow_piece *piece);
+
+/* The table is a set of four PDPTEs in memory. */
+static inline bool is_pdpt(union shadow_role role)
+{
+    return role.fmt == PAGING_PAE && role.level == 3;
+}
 
 /* The bits in which a page's role differs from its context's root role, where it must not: 0 means
  * that the page may be refreshed there. */

@@ -16,6 +16,7 @@
 
 struct memory;
 struct mmu_state;
+struct nested_walk;
 struct shadow;
 struct translation;
 
@@ -48,6 +49,8 @@ struct shadow_stats {
     u64 sync_role_mismatch; /* refused refreshes: always 0, or there is a bug */
     u64 prefetched;
     u64 flushes; /* lazy: flush events */
+    u64 second_lookups, second_hits; /* the same for addresses of a second stage */
+    u64 domains_renewed; /* times that all combined leaves of a second stage were given up */
 };
 
 /* 2 % of guest RAM, at least 4 MiB. */
@@ -56,6 +59,7 @@ u64 shadow_default_quota(u64 ram);
 struct shadow *shadow_create(struct memory *memory, const struct shadow_options *options);
 void shadow_destroy(struct shadow *shadow);
 const struct shadow_stats *shadow_stats(const struct shadow *shadow);
+bool shadow_is_lazy(const struct shadow *shadow);
 /* Bytes in use for shadow pages, and the most that are allowed. */
 u64 shadow_used(const struct shadow *shadow);
 u64 shadow_quota(const struct shadow *shadow);
@@ -67,9 +71,26 @@ MUST_CHECK bool shadow_lookup(struct mmu_state *s, u64 va, u64 *data);
 /* Enter what a real walk found. false: it may not be cached (a table outside RAM, or changing
  * while it is read). */
 MUST_CHECK bool shadow_fetch(struct mmu_state *s, u64 va, const struct translation *t, bool write);
+
+/*
+ * A nested guest. Its second stage has shadow pages of its own, which a walk through both stages
+ * asks for each nested-physical address and tells what it found. Then the translation of the linear
+ * address may be cached: in combined pages, or by the soft TLB alone.
+ */
+/* Before the walk. The result is for shadow_fetch_nested(). */
+u64 shadow_begin_nested(struct mmu_state *s);
+/* data as above, shift: of the page in the shadow. */
+MUST_CHECK bool shadow_lookup_second(struct mmu_state *s, u64 at, u64 *data, u8 *shift);
+MUST_CHECK bool shadow_fetch_second(struct mmu_state *s, u64 at, const struct translation *t,
+                                    bool write);
+MUST_CHECK bool shadow_fetch_nested(struct mmu_state *s, u64 va, const struct nested_walk *n,
+                                    bool write, u64 begun);
+
 /* What the guest flushes, which matters under lazy only; a change of role counts as a flush. */
 void shadow_flush(struct mmu_state *s);
 void shadow_flush_page(struct mmu_state *s, u64 va);
+/* INVEPT, and what SVM does of the kind: all second stages. */
+void shadow_flush_second(struct shadow *shadow);
 
 /* ---- for mmu/frame.c ---- */
 

@@ -2,8 +2,9 @@
 /*
  * Inside of the shadow engine, for mmu/shadow/ only: pages, entries, links and the unsync set.
  *
- * mmu/shadow/page.c: pool, hash, links, zap, quota. fetch.c: lookup and building. sync.c: the sync
- * rule and unsync pages. store.c: stores to shadowed tables. audit.c: the invariants.
+ * mmu/shadow/page.c: pool, hash, links, zap, quota. stage.c: which tables a context has, and the
+ * domains of second stages. fetch.c: lookup and building. sync.c: the sync rule and unsync pages.
+ * store.c: stores to shadowed tables. audit.c: the invariants.
  */
 #ifndef MMU_SHADOW_IMPL_H
 #define MMU_SHADOW_IMPL_H
@@ -22,6 +23,8 @@ enum {
     UNSYNC_AFTER = 8,
     FLOOD_MAX = 3, /* stores to a higher table without a use */
     FETCH_PAGES = 5, /* most pages that one fetch makes */
+    DOMAINS = 64, /* second stages that combined pages are kept for, and nobody */
+    NDOM_MAX = (1 << 12) - 1,
 };
 
 /*
@@ -58,6 +61,18 @@ struct shadow_page {
     bool recent; /* used since it was last looked at for reclaim */
     /* Per CPU, a bit per context slot whose soft TLB may hold translations that came through it. */
     u16 users[MEMORY_CPUS];
+    u64 domains; /* second stages: a bit per domain with combined leaves that depend on it */
+};
+
+/*
+ * A second stage under combined pages. Their leaves depend on its entries, and there is no way back
+ * from an entry to the leaves. So when an entry is taken away that some leaf may depend on, the
+ * domain gets another number, and with it all its combined pages are out of reach.
+ */
+struct domain {
+    u64 role, root; /* as in the key of a context; role 0: unused */
+    u32 number; /* role.ndom of its combined pages; 0: none yet. That of domain 0 stays 0 */
+    u64 last_use;
 };
 
 struct unsync {
@@ -92,6 +107,10 @@ struct shadow {
 
     struct unsync unsync[UNSYNC_MAX];
     u64 unsync_clock;
+
+    struct domain domain[DOMAINS];
+    u64 domain_clock;
+    u32 last_number; /* of those handed out */
 };
 
 static ALWAYS_INLINE bool spte_is_child(u64 spte)
@@ -137,7 +156,7 @@ static ALWAYS_INLINE u32 slot_of(u64 va, u32 level)
 static ALWAYS_INLINE u32 guest_offset(union shadow_role role, u32 slot)
 {
     if (!role.has_4_byte_gpte)
-        return slot * 8;
+        return slot * 8 + (u32)role.pdpt * 32;
     if (role.level == 1)
         return (role.quadrant * SLOTS + slot) * 4;
     return (role.quadrant * (SLOTS / 2) + slot / 2) * 4;
@@ -187,14 +206,64 @@ static ALWAYS_INLINE bool page_watches(const struct shadow_page *page)
 /* The frame is watched if and only if some page at it must hear of stores. */
 void frame_watch_update(struct shadow *shadow, u64 frame);
 
+/* ---- stage.c ---- */
+
+/* Is the current context's first stage shadowed down to machine addresses? */
+static ALWAYS_INLINE bool context_combined(const struct mmu_state *s)
+{
+    return context_nested(s) && s->memory->shadow->options.combined &&
+           s->context[s->current].first.rules.format->root_level != 0;
+}
+
+static ALWAYS_INLINE struct mmu_stage *stage_of(struct mmu_state *s, bool second)
+{
+    struct mmu_context *context = &s->context[s->current];
+
+    return second ? &context->second : &context->first;
+}
+
+/* Where a stage keeps its root for an address: formats of two levels have one per GiB. */
+static ALWAYS_INLINE struct shadow_root *root_slot(struct mmu_stage *stage, bool second, u64 at)
+{
+    const struct pt_format *f = stage->rules.format;
+
+    return &stage->root[f->root_level == 2 && !(second && f->root_registers != 0) ? at >> 30 & 3
+                                                                                  : 0];
+}
+
+/* Number of the current context's domain. */
+static ALWAYS_INLINE u32 context_ndom(const struct mmu_state *s)
+{
+    return s->memory->shadow->domain[s->context[s->current].domain].number;
+}
+
+/* The page at a root of the current context; NULL: none, or gone, or of an earlier number of its
+ * domain. */
+static ALWAYS_INLINE struct shadow_page *root_page(struct mmu_state *s, bool second, u64 at)
+{
+    const struct shadow_root *root = root_slot(stage_of(s, second), second, at);
+    struct shadow_page *page = page_at(s->memory->shadow, root->page);
+
+    if (root->page == 0 || page->serial != root->serial ||
+        (!second && page->role.ndom != context_ndom(s)))
+        return NULL;
+    return page;
+}
+
+/* The role of the roots of a stage of the current context; 0: it has no such stage. */
+union shadow_role stage_role(const struct mmu_state *s, bool second);
+/* Let the current context have a domain and the domain a number, before anything is built. */
+void domain_begin(struct mmu_state *s);
+/* Leaves of these domains may not be true any more. */
+void domains_renew(struct shadow *shadow, u64 domains);
+
 /* ---- fetch.c ---- */
 
-union shadow_role context_root_role(const struct mmu_state *s);
 /* The leaf that a guest entry makes in a slot of a page with this role; 0: none. */
 u64 leaf_of(const struct pt_rules *rules, union shadow_role role, u32 slot, u64 entry);
 /* What a slot should hold by its guest entry as it is now: a leaf, or 0 if there is none to be had
  * without a walk. */
-u64 slot_derive(const struct mmu_state *s, const struct shadow_page *page, u32 slot);
+u64 slot_derive(struct mmu_state *s, const struct shadow_page *page, u32 slot);
 
 /* ---- sync.c ---- */
 
@@ -203,9 +272,9 @@ bool sync_allowed(struct mmu_state *s, const struct shadow_page *page);
 /* Bring a page up to date. keep: its frame stays unwatched and it stays unsync (a lookup), else it
  * is in step from now on (a flush). false: it was zapped. */
 bool sync_page(struct mmu_state *s, u32 index, bool keep);
-/* Bring all unsync pages up to date that the current context could reach, and whatever else is of
- * its kind: more than need be. */
-void sync_reachable(struct mmu_state *s);
+/* Bring all unsync pages up to date that a stage of the current context could reach, and whatever
+ * else is of its kind: more than need be. */
+void sync_reachable(struct mmu_state *s, bool second);
 /* Go unsync; the frame may be stored to freely then, if all its pages are. */
 void unsync_mark(struct shadow *shadow, struct shadow_page *page);
 void unsync_forget(struct shadow *shadow, struct shadow_page *page);

@@ -30,6 +30,11 @@ static bool drop_entry(struct shadow *shadow, struct shadow_page *page, u32 entr
 {
     u32 first = entry, count = 1;
 
+    if (is_pdpt(page->role)) {
+        if (entry / 4 != page->role.pdpt)
+            return false;
+        first = entry % 4;
+    }
     if (page->role.has_4_byte_gpte) {
         const u32 slice = page->role.level == 1 ? SLOTS : SLOTS / 2; /* entries of a quadrant */
 
@@ -133,7 +138,7 @@ void shadow_set_bits(struct shadow *shadow, u64 frame, u32 offset, u32 bytes, u6
     for (u32 i = page_first(shadow, frame); i != 0; i = page_next(shadow, i)) {
         const union shadow_role role = page_at(shadow, i)->role;
         const struct pt_format *f = &pt_formats[role.fmt];
-        const u64 kept = role.ad_disabled ? 0 : f->accessed | f->dirty;
+        const u64 kept = role.ad_disabled || is_pdpt(role) ? 0 : f->accessed | f->dirty;
 
         if (role.direct || (f->entry_bytes == bytes && (bits & ~kept) == 0))
             continue;

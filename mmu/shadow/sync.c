@@ -88,11 +88,11 @@ void unsync_mark(struct shadow *shadow, struct shadow_page *page)
 bool sync_allowed(struct mmu_state *s, const struct shadow_page *page)
 {
     struct shadow *shadow = s->memory->shadow;
-    const union mmu_role role = context_role(s);
+    const union shadow_role root = stage_role(s, page->role.stage2);
 
-    if (page->role.direct || role.format == PAGING_NONE)
+    if (page->role.direct || root.word == 0)
         return false; /* nothing to decode, or nobody who could */
-    if (role_mismatch(page->role, context_root_role(s)) == 0)
+    if (role_mismatch(page->role, root) == 0)
         return true;
     shadow->stats.sync_role_mismatch++;
     return false;
@@ -135,14 +135,14 @@ bool sync_page(struct mmu_state *s, u32 index, bool keep)
 
 /* ---- lazy: the guest flushes ---- */
 
-void sync_reachable(struct mmu_state *s)
+void sync_reachable(struct mmu_state *s, bool second)
 {
     struct shadow *shadow = s->memory->shadow;
 
     for (u32 i = 0; i < UNSYNC_MAX; i++) {
         const u32 index = shadow->unsync[i].page;
 
-        if (index != 0 && role_mismatch(page_at(shadow, index)->role, context_root_role(s)) == 0)
+        if (index != 0 && role_mismatch(page_at(shadow, index)->role, stage_role(s, second)) == 0)
             (void)sync_page(s, index, false);
     }
 }
@@ -150,12 +150,24 @@ void sync_reachable(struct mmu_state *s)
 void shadow_flush(struct mmu_state *s)
 {
     struct shadow *shadow = s->memory->shadow;
-    const union mmu_role role = context_role(s);
 
-    if (shadow->options.sync != SYNC_LAZY || role.format == PAGING_NONE)
+    if (shadow->options.sync != SYNC_LAZY || stage_role(s, false).word == 0)
         return;
     shadow->stats.flushes++;
-    sync_reachable(s);
+    sync_reachable(s, false);
+}
+
+void shadow_flush_second(struct shadow *shadow)
+{
+    if (shadow->options.sync != SYNC_LAZY)
+        return;
+    shadow->stats.flushes++;
+    for (u32 i = 0; i < UNSYNC_MAX; i++) {
+        const u32 index = shadow->unsync[i].page;
+
+        if (index != 0 && page_at(shadow, index)->role.stage2)
+            page_zap(shadow, index); /* the context that could refresh it is not here */
+    }
 }
 
 void shadow_flush_page(struct mmu_state *s, u64 va)

@@ -7,6 +7,7 @@
 #include "base/bits.h"
 #include "mmu/mmu.h"
 #include "mmu/rights.h"
+#include "tests/mmu/engines.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -73,6 +74,7 @@ static inline struct guest *guest_create(void)
     ck_assert(memory_add_rom(g->memory, "rom", (hpa_t){ROM_BASE}, 0x10000, &error));
     ck_assert(memory_add_mmio(g->memory, "device", (hpa_t){MMIO_BASE}, 0x1000, &device_ops,
                               &g->device, &error));
+    (void)engine_create(g->memory);
     g->mmu = mmu_create(g->memory, PHYS_BITS);
     return g;
 }

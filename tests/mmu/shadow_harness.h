@@ -463,7 +463,7 @@ static inline void lab_poke(struct lab *l, u64 at, u64 entry)
 static inline struct translation lab_walk(struct lab *l, u64 va, bool write)
 {
     struct mmu_state *s = lab_state(l);
-    const struct walk w = {.rules = &s->context[s->current].rules,
+    const struct walk w = {.rules = &s->context[s->current].first.rules,
                            .memory = &s->tables,
                            .root = {lab_cpu(l)->root},
                            .registers = lab_cpu(l)->pdptes};

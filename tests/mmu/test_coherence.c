@@ -22,21 +22,6 @@ enum {
     WIDTH = 36, /* MAXPHYADDR */
 };
 
-/* NESTBOX_TEST_SHADOW: the engine behind the soft TLB, by name. None: walks. */
-static const struct engine {
-    const char *name;
-    struct shadow_options options;
-} engines[] = {
-    {"strict", {.sync = SYNC_STRICT}},
-    {"burst", {.sync = SYNC_STRICT, .unsync_after = 1}},
-    {"drop", {.sync = SYNC_DROP}},
-    {"lazy", {.sync = SYNC_LAZY}},
-    {"pieces", {.sync = SYNC_STRICT, .unsync_after = 1, .small_pages = true}},
-    {"parity", {.sync = SYNC_STRICT, .unsync_after = 1, .kvm_parity = true}},
-    {"quota", {.sync = SYNC_STRICT, .unsync_after = 1, .small_pages = true, .quota = 1}},
-    {"lazy_quota", {.sync = SYNC_LAZY, .quota = 1}},
-};
-
 /* What the CPU has set, per CPU. */
 struct context {
     union mmu_role role;
@@ -55,7 +40,6 @@ struct world {
     u64 random;
     bool tidy; /* tables mostly as a sane guest has them: three frames per level, few odd bits */
     u64 checked; /* entries that could be hit, over all steps */
-    const struct engine *engine; /* NULL: walks */
 };
 
 /* As ck_assert(), which costs a system call each time. */
@@ -284,18 +268,10 @@ static void check_all(struct world *w)
 /* Under lazy nothing need be true before a flush. */
 static void flush(struct world *w)
 {
-    if (w->engine == NULL || w->engine->options.sync != SYNC_LAZY)
+    if (!engine_is_lazy(w->memory))
         return;
     for (u32 cpu = 0; cpu < CPUS; cpu++)
         mmu_invalidate_all(w->mmu[cpu]);
-}
-
-static void audit(struct world *w)
-{
-    char report[256];
-
-    if (w->engine != NULL && !shadow_audit(memory_shadow(w->memory), report, sizeof(report)))
-        ck_abort_msg("%s: %s", w->engine->name, report);
 }
 
 /* ---- steps ---- */
@@ -508,18 +484,6 @@ static void step(struct world *w, bool drop)
         mmu_drop(w->mmu[cpu]);
 }
 
-static const struct engine *engine_wanted(void)
-{
-    const char *name = getenv("NESTBOX_TEST_SHADOW");
-
-    for (u32 i = 0; name != NULL && i < ARRAY_SIZE(engines); i++) {
-        if (strcmp(engines[i].name, name) == 0)
-            return &engines[i];
-    }
-    ck_assert_msg(name == NULL, "NESTBOX_TEST_SHADOW=%s: no such engine", name);
-    return NULL;
-}
-
 static struct world *world_create(u64 seed, bool tidy)
 {
     struct world *w = calloc(1, sizeof(*w));
@@ -535,9 +499,7 @@ static struct world *world_create(u64 seed, bool tidy)
     ck_assert(memory_add_mmio(w->memory, "device", (hpa_t){DEVICE_FRAME << 12}, 4 << 12,
                               &device_ops, &w->device, &error));
     ck_assert(memory_add_alias(w->memory, "alias", alias, 4 << 12, (hpa_t){0}, &error));
-    w->engine = engine_wanted();
-    if (w->engine != NULL)
-        shadow_create(w->memory, &w->engine->options);
+    (void)engine_create(w->memory);
     for (u32 cpu = 0; cpu < CPUS; cpu++) {
         w->mmu[cpu] = mmu_create(w->memory, WIDTH);
         mmu_set_apic(w->mmu[cpu], true, (hpa_t){APIC_FRAME << 12}, &device_ops, &w->device);
@@ -584,7 +546,7 @@ START_TEST(every_cached_translation_equals_a_fresh_one)
         for (u32 i = 0; i < 1500; i++) {
             step(w, (seed & 1) != 0);
             if (i % 16 == 0)
-                audit(w);
+                engine_audit(w->memory);
             flush(w);
             check_all(w);
         }
@@ -630,12 +592,9 @@ END_TEST
  * second place, which needs no flush. */
 START_TEST(a_table_hung_in_at_an_empty_entry_is_read_as_it_is)
 {
-    const struct engine *engine = engine_wanted();
     struct guest *g = guest_create();
     const u64 second = BIT(30);
 
-    if (engine != NULL)
-        shadow_create(g->memory, &engine->options);
     chain(g, 4, P | W | U);
     put64(g, PD + 8, 0x5000 | P | W | U); /* another level-1 table, for the next 2 MiB */
     put64(g, PT, 0x300000 | P | W);

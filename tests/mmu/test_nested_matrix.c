@@ -288,6 +288,15 @@ static void compare(struct world *w, u64 va, u32 access, const struct verdict *v
                      0);
 }
 
+/* Under lazy nothing need be true before a flush. */
+static void flush(struct world *w)
+{
+    if (!engine_is_lazy(w->g->memory))
+        return;
+    mmu_invalidate_second(w->g->mmu);
+    mmu_invalidate_all(w->g->mmu);
+}
+
 static void access_one(struct world *w)
 {
     static const u32 kinds[] = {ACCESS_READ, ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH,
@@ -316,9 +325,12 @@ static void step(struct world *w)
     const u32 what = below(w, 100);
 
     w->tally->steps++;
-    if (what < 88)
+    if (w->tally->steps % 64 == 0)
+        engine_audit(w->g->memory);
+    if (what < 88) {
+        flush(w);
         access_one(w);
-    else if (what < 92)
+    } else if (what < 92)
         change_first(w);
     else if (what < 95)
         change_second(w);

@@ -231,7 +231,8 @@ END_TEST
 
 static bool may_differ(union shadow_role bit)
 {
-    return bit.level != 0 || bit.quadrant != 0 || bit.access != 0 || bit.access2 != 0;
+    return bit.level != 0 || bit.quadrant != 0 || bit.pdpt != 0 || bit.access != 0 ||
+           bit.access2 != 0;
 }
 
 /* Rule of refresh: mutation-proof, bit by bit. */

@@ -27,6 +27,7 @@ FLAGS = ["-std=gnu17", "-O1", "-DNDEBUG", "-fno-strict-aliasing", f'-DTESTS_FOLD
 # Sources beside a test's own.
 HELPERS = {"test_shadow_fuzz": ["shadow_fuzz", "shadow_trace"]}
 ENGINES = ("strict", "burst", "drop", "lazy", "pieces", "parity", "quota", "lazy_quota")
+NESTED = ("strict", "combined_burst", "combined_pieces", "combined_drop", "combined_lazy", "combined_quota")
 SECONDS = 20
 JOBS = 2
 
@@ -70,6 +71,8 @@ def tests(names):
     """Single scenarios first: they say most."""
     wanted = [name for name in names if name.startswith("test_shadow_") and name != "test_shadow_fuzz"]
     found = [Test("mmu." + name, name, {}) for name in wanted + ["test_shadow_fuzz"]]
+    found += [Test(f"mmu.nested_matrix.{engine}", "test_nested_matrix", {"NESTBOX_TEST_SHADOW": engine})
+              for engine in NESTED]
     return found + [Test(f"mmu.coherence.{engine}", "test_coherence",
                          {"NESTBOX_TEST_SHADOW": engine, "NESTBOX_MMU_SEEDS": "16"}) for engine in ENGINES]
 
