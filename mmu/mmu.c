@@ -353,12 +353,18 @@ static NOINLINE enum refill refill_by_walk(struct mmu_state *s, const struct req
 {
     const struct walk w = walk_here(s);
     const bool write = (r->access & ACCESS_WRITE) != 0;
+    struct walk_above above;
     struct translation t;
+    enum walk_stop stop;
     u32 error;
     bool cached;
 
     s->stats.walks++;
-    switch (walk(&w, r->va, &t)) {
+    if (s->memory->shadow != NULL && shadow_above(s, &above))
+        stop = walk_last(&w, r->va, &above, &t);
+    else
+        stop = walk(&w, r->va, &t);
+    switch (stop) {
     case WALK_DONE: break;
     case WALK_RESERVED_BIT:
         return fault(s, r->va,

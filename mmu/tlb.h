@@ -23,6 +23,7 @@
 enum {
     TLB_CONTEXTS = 16,
     TLB2_SIZE = 1 << 16,
+    SHADOW_PLACES = 256,
     STAMP_BITS = 19,
     STAMP_MAX = (1 << STAMP_BITS) - 1,
 };
@@ -47,6 +48,13 @@ struct bank {
 struct shadow_root {
     u32 page; /* 0: none */
     u64 serial;
+};
+
+/* A shadow page of level 1 to which the way stands while the engine's `changes` are these. */
+struct shadow_place {
+    u64 tag; /* address and stamp, see place_tag(); 0: none */
+    u64 changes;
+    u32 page;
 };
 
 /* The tables of one stage, as a context reads them. */
@@ -112,6 +120,7 @@ struct mmu_state {
     u64 key_root2[TLB_CONTEXTS];
     struct mmu_context context[TLB_CONTEXTS];
 
+    struct shadow_place place[SHADOW_PLACES];
     _Alignas(4096) struct tlb2_entry tlb2[TLB2_SIZE];
     struct tlb_entry entry[TLB_CONTEXTS][BANK_CLASSES][TLB_SIZE];
 };

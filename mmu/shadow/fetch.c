@@ -65,13 +65,37 @@ static ALWAYS_INLINE u64 leaf_data(const struct shadow_page *page, u64 spte, u64
            (at & (BIT(level_shift(page->role.level)) - 1) & ~PAGE_OFFSET_MASK);
 }
 
+/* Pages of level 1 in different stages, or under different stamps, have different tags. */
+static ALWAYS_INLINE u64 place_tag(const struct mmu_state *s, bool second, u64 at)
+{
+    return at >> level_shift(2) << STAMP_BITS | s->context[s->current].stamp |
+           (second ? BIT(63) : 0);
+}
+
+static ALWAYS_INLINE struct shadow_place *place_of(struct mmu_state *s, u64 at)
+{
+    return &s->place[((u32)(at >> level_shift(2)) ^ s->current * 0x35) & (SHADOW_PLACES - 1)];
+}
+
+/* Where to begin: at a page of level 1 to which the way is known, or at the root. */
+static ALWAYS_INLINE struct shadow_page *descend_from(struct mmu_state *s, const bool second,
+                                                      u64 at)
+{
+    const struct shadow *shadow = s->memory->shadow;
+    const struct shadow_place *place = place_of(s, at);
+
+    if (likely(place->tag == place_tag(s, second, at) && place->changes == shadow->changes))
+        return page_at(shadow, place->page);
+    return root_page(s, second, at);
+}
+
 /* The page with the leaf for an address in a stage of the current context, and the leaf; NULL:
  * there is none. */
 static ALWAYS_INLINE struct shadow_page *descend(struct mmu_state *s, const bool second, u64 at,
                                                  u64 *spte)
 {
     struct shadow *shadow = s->memory->shadow;
-    struct shadow_page *page = root_page(s, second, at);
+    struct shadow_page *page = descend_from(s, second, at);
 
     if (unlikely(page == NULL))
         return NULL;
@@ -80,21 +104,28 @@ static ALWAYS_INLINE struct shadow_page *descend(struct mmu_state *s, const bool
             !sync_page(s, page_index(shadow, page), false))
             return NULL;
         *spte = page->spt[slot_of(at, page->role.level)];
-        if (*spte == 0) {
-            if (!second) {
-                shadow->missed_page = page_index(shadow, page);
-                shadow->missed_changes = shadow->changes;
-            }
-            return NULL;
-        }
+        if (!spte_is_child(*spte))
+            break;
         if (second)
             page_use_second(s, page);
         else
             page_use(s, page, at);
-        if ((*spte & SPTE_LEAF) != 0)
-            return page;
         page = page_at(shadow, spte_child(*spte));
     }
+    if (page->role.level == 1)
+        *place_of(s, at) = (struct shadow_place){place_tag(s, second, at), shadow->changes,
+                                                 page_index(shadow, page)};
+    if (!second) {
+        shadow->last_page = page_index(shadow, page);
+        shadow->last_changes = shadow->changes;
+    }
+    if (*spte == 0)
+        return NULL;
+    if (second)
+        page_use_second(s, page);
+    else
+        page_use(s, page, at);
+    return page;
 }
 
 bool shadow_lookup_second(struct mmu_state *s, u64 at, u64 *data, u8 *shift)
@@ -128,15 +159,40 @@ bool shadow_lookup(struct mmu_state *s, u64 va, u64 *data)
     const struct shadow_page *page;
     u64 spte;
 
+    shadow->last_page = 0;
     if (unlikely(context_nested(s)) && !context_combined(s))
         return lookup_without_first(s, va, data);
     shadow->stats.lookups++;
-    shadow->missed_page = 0;
     page = descend(s, false, va, &spte);
     if (page == NULL)
         return false;
     shadow->stats.hits++;
     *data = leaf_data(page, spte, va);
+    return true;
+}
+
+/* The page of level 1 where the last lookup of a first stage ended, if the way to it stands. */
+static struct shadow_page *last_place(const struct mmu_state *s)
+{
+    const struct shadow *shadow = s->memory->shadow;
+    struct shadow_page *page = page_at(shadow, shadow->last_page);
+
+    if (shadow->last_page == 0 || shadow->last_changes != shadow->changes ||
+        page->role.level != 1 || page->role.direct || page->unsync != 0)
+        return NULL;
+    return page;
+}
+
+bool shadow_above(struct mmu_state *s, struct walk_above *above)
+{
+    const struct shadow_page *page = last_place(s);
+
+    if (page == NULL)
+        return false;
+    above->frame = page->frame;
+    above->host = s->memory->bytes + page->frame * PAGE_SIZE;
+    above->granted = page->role.access;
+    above->fixed = page->fixed;
     return true;
 }
 
@@ -302,6 +358,9 @@ static void prefetch(struct mmu_state *s, struct shadow_page *page, u32 slot)
     const u32 first = slot & ~(PREFETCH - 1u);
     u64 others = 0;
 
+    if (page->tried == slot / PREFETCH + 1)
+        return;
+    page->tried = (u8)(slot / PREFETCH + 1);
     for (u32 i = first; i < first + PREFETCH; i++)
         others |= i != slot ? page->spt[i] : 0;
     if (others != 0)
@@ -378,24 +437,20 @@ static struct shadow_page *build(struct mmu_state *s, const struct found *found)
                              : shadow_child_role(page->role, slot, granted, 15);
         child = child_get(s, page, slot, t->step[i + 1].frame, role);
         page_use_any(s, page, found->at); /* after the slot changed, which revokes */
+        child->fixed = t->step[i + 1].fixed;
         page = child;
     }
     return page;
 }
 
 /* The page where the lookup before this fetch ended, if it is that of the walk's last table. What
- * is above it is in step with the tables: see shadow.changes. */
-static struct shadow_page *missed(struct mmu_state *s, const struct found *found)
+ * is above it is in step with the tables. */
+static struct shadow_page *ended_at(const struct mmu_state *s, const struct found *found)
 {
-    struct shadow *shadow = s->memory->shadow;
-    struct shadow_page *page = page_at(shadow, shadow->missed_page);
     const struct walk_step *last = &found->t->step[found->t->steps - 1];
+    struct shadow_page *page = found->second ? NULL : last_place(s);
 
-    if (found->second || shadow->missed_page == 0 || shadow->missed_changes != shadow->changes ||
-        page->frame != last->frame || page->role.level != 1 || last->level != 1 ||
-        page->unsync != 0)
-        return NULL;
-    return page;
+    return page != NULL && page->frame == last->frame && last->level == 1 ? page : NULL;
 }
 
 /* Enter it. There must be room. */
@@ -404,11 +459,11 @@ static bool enter(struct mmu_state *s, const struct found *found)
     struct shadow *shadow = s->memory->shadow;
     const struct pt_rules *rules = &stage_of(s, found->second)->rules;
     const struct translation *t = found->t;
-    struct shadow_page *page = missed(s, found);
+    struct shadow_page *page = ended_at(s, found);
     u32 goal, slot;
 
     shadow->stats.fetches++;
-    if (page == NULL)
+    if (page == NULL && t->step[0].level >= rules->format->root_level) /* all steps are known */
         page = build(s, found);
     if (page == NULL || !entry_stands(rules, &t->step[t->steps - 1])) {
         shadow->stats.retries++;
@@ -450,7 +505,7 @@ bool shadow_fetch(struct mmu_state *s, u64 va, const struct translation *t, bool
 
     if (!tables_in_memory(t))
         return false;
-    if (missed(s, &found) == NULL)
+    if (ended_at(s, &found) == NULL)
         page_reserve(s->memory->shadow); /* may zap any page, so nothing is known before it */
     return enter(s, &found);
 }
@@ -498,7 +553,7 @@ bool shadow_fetch_nested(struct mmu_state *s, u64 va, const struct nested_walk *
 
     if (!tables_in_memory(&n->t))
         return false;
-    if (combined && missed(s, &found) == NULL)
+    if (combined && ended_at(s, &found) == NULL)
         page_reserve(shadow);
     /* What the walk learned of the second stage stands: nothing was taken away since it began. */
     if (shadow->changes != begun)

@@ -19,6 +19,7 @@ struct mmu_state;
 struct nested_walk;
 struct shadow;
 struct translation;
+struct walk_above;
 
 enum shadow_sync {
     SYNC_STRICT, /* coherent; level-1 pages that are written often go unsync until their next use */
@@ -68,6 +69,8 @@ u64 shadow_quota(const struct shadow *shadow);
 
 /* Translate in the current context: data as in mmu/tlb.h's level 2. false: ask a real walk. */
 MUST_CHECK bool shadow_lookup(struct mmu_state *s, u64 va, u64 *data);
+/* What the lookup before found out about a walk of the same address in the first stage. */
+MUST_CHECK bool shadow_above(struct mmu_state *s, struct walk_above *above);
 /* Enter what a real walk found. false: it may not be cached (a table outside RAM, or changing
  * while it is read). */
 MUST_CHECK bool shadow_fetch(struct mmu_state *s, u64 va, const struct translation *t, bool write);

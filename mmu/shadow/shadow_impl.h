@@ -59,6 +59,8 @@ struct shadow_page {
     u8 unsync; /* its place in the unsync set + 1; 0: in step with the guest's table */
     bool mixed; /* used at several linear bases */
     bool recent; /* used since it was last looked at for reclaim */
+    bool fixed; /* its frame is ROM; known once a walk came through */
+    u8 tried; /* the group of entries that was looked at last for prefetch, + 1 */
     /* Per CPU, a bit per context slot whose soft TLB may hold translations that came through it. */
     u16 users[MEMORY_CPUS];
     u64 domains; /* second stages: a bit per domain with combined leaves that depend on it */
@@ -98,12 +100,11 @@ struct shadow {
     u64 serial;
     u32 hash[1 << HASH_BITS];
 
-    /* Entries, links or users taken away so far. A lookup that ends at an empty slot leaves its
-     * page here for the fetch that follows: as long as nothing was taken away, the way down to it
-     * stands. */
+    /* Links, pages or users taken away so far. As long as nothing is, the way down to a page
+     * stands: the places in struct mmu_state, and where the last lookup of a first stage ended. */
     u64 changes;
-    u64 missed_changes;
-    u32 missed_page;
+    u64 last_changes;
+    u32 last_page;
 
     struct unsync unsync[UNSYNC_MAX];
     u64 unsync_clock;

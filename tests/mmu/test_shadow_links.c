@@ -345,6 +345,23 @@ START_TEST(a_table_in_a_device_is_read_each_time)
 }
 END_TEST
 
+/* Nor where only the last step of a walk is made, as what is above is known. */
+START_TEST(a_table_in_rom_keeps_its_bits)
+{
+    static const u64 entries[] = {LAB_DATA | RWU, (LAB_DATA + 0x1000) | RWU};
+    struct lab *l = lab_create(_i);
+
+    lab_start(l, PAGING_4LEVEL);
+    ck_assert(memory_load(l->g.memory, (hpa_t){ROM_BASE + 8 * 8}, entries, sizeof(entries)));
+    lab_map(l, 0, 2, ROM_BASE | RWU);
+    for (u64 i = 0; i < 2; i++) {
+        ck_assert_uint_eq(lab_goes(l, (8 + i) << 12, ACCESS_WRITE), LAB_DATA + (i << 12));
+        ck_assert_uint_eq(get64(&l->g, ROM_BASE + 8 * (8 + i)), entries[i]);
+    }
+    lab_destroy(l);
+}
+END_TEST
+
 RUN_LAB_TESTS("shadow_links", a_table_hung_in_elsewhere_is_refreshed_first,
               what_changed_between_walk_and_fetch_is_not_entered,
               a_fetch_does_not_go_on_from_a_place_whose_path_changed,
@@ -354,4 +371,5 @@ RUN_LAB_TESTS("shadow_links", a_table_hung_in_elsewhere_is_refreshed_first,
               a_piece_of_a_large_page_is_no_table_at_its_frame,
               a_large_entry_led_elsewhere_leaves_no_piece_behind,
               a_linked_table_is_let_go_if_its_rights_changed,
-              a_page_may_turn_into_a_device_and_back, a_table_in_a_device_is_read_each_time)
+              a_page_may_turn_into_a_device_and_back, a_table_in_a_device_is_read_each_time,
+              a_table_in_rom_keeps_its_bits)
