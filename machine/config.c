@@ -206,6 +206,10 @@ static enum config_result finish(struct config *config, struct error *error)
     if (!check_stdio(config, error) ||
         !cpu_config_parse(&config->cpu, config->cpu_text, warn_cpu, error))
         return CONFIG_ERROR;
+    if (config->mmu == MMU_WALK && config->shadow_dump) {
+        (void)error_set(error, "--shadow-dump: walks (--mmu=walk) have no shadow pages");
+        return CONFIG_ERROR;
+    }
     if (config->mmu == MMU_WALK && config->shadow.sync == SYNC_LAZY) {
         (void)error_set(error, "--sync=lazy needs shadow pages: walks (--mmu=walk) are coherent");
         return CONFIG_ERROR;

@@ -364,6 +364,14 @@ bool option_audit(struct config *config, const char *value, struct error *error)
     return set_number(&config->audit_every, "audit", value, error);
 }
 
+bool option_shadow_dump(struct config *config, const char *value, struct error *error)
+{
+    (void)value;
+    (void)error;
+    config->shadow_dump = true;
+    return true;
+}
+
 bool option_stats(struct config *config, const char *value, struct error *error)
 {
     config->stats = true;

@@ -364,6 +364,8 @@ int machine_run(struct machine *m)
     machine_flush(m);
     if (c->state_hash)
         print_hash(m);
+    if (c->shadow_dump)
+        stats_dump_shadow(m->board);
     if (c->stats)
         stats_print(m->board, m->state.count, c->stats_json);
     machine_check_output(m);

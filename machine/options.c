@@ -85,6 +85,8 @@ const struct option options[] = {
     DO("audit", "N", "test aid: check the shadow pages every N instructions", option_audit),
     { "stats", OPTION_DO, VALUE_OPTIONAL, "[=text|json]", "print counters at the end",
       option_stats },
+    { "shadow-dump", OPTION_DO, VALUE_NONE, NULL,
+      "print the shadow pages of each CPU's contexts at the end", option_shadow_dump },
     DO("linux-entry", "32|64", "entry point of a Linux kernel that has both", option_linux_entry),
     FLAG("qemu-compat", "print --help and --version in QEMU's form", option_qemu_compat),
     /* no effect, and none expected */

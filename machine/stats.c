@@ -29,11 +29,17 @@ static const struct counter mmu_counters[] = {
 };
 
 static const struct counter shadow_counters[] = {
-    SHADOW(lookups),    SHADOW(hits),         SHADOW(fetches),      SHADOW(retries),
-    SHADOW(pages_made), SHADOW(pages_reused), SHADOW(pages_zapped), SHADOW(reclaimed),
-    SHADOW(flood_zaps), SHADOW(roots_made),   SHADOW(stores),       SHADOW(slots_dropped),
-    SHADOW(unsyncs),    SHADOW(syncs),        SHADOW(synced_slots), SHADOW(sync_role_mismatch),
-    SHADOW(prefetched), SHADOW(flushes),
+    SHADOW(lookups),         SHADOW(hits),
+    SHADOW(fetches),         SHADOW(retries),
+    SHADOW(pages_made),      SHADOW(pages_reused),
+    SHADOW(pages_zapped),    SHADOW(reclaimed),
+    SHADOW(flood_zaps),      SHADOW(roots_made),
+    SHADOW(stores),          SHADOW(slots_dropped),
+    SHADOW(unsyncs),         SHADOW(syncs),
+    SHADOW(synced_slots),    SHADOW(sync_role_mismatch),
+    SHADOW(prefetched),      SHADOW(flushes),
+    SHADOW(second_lookups),  SHADOW(second_hits),
+    SHADOW(domains_renewed),
 };
 
 static u64 counter_value(const void *stats, const struct counter *counter)
@@ -59,6 +65,18 @@ static void print_group(const char *group, const struct counter *counter, size_t
     }
     if (json)
         (void)printf("\n  }");
+}
+
+static void dump_line(void *ctx, const char *line)
+{
+    (void)ctx;
+    (void)puts(line);
+}
+
+void stats_dump_shadow(const struct board *board)
+{
+    for (u32 i = 0; i < board->cpus; i++)
+        mmu_dump_shadow(board->cpu[i].v->mmu, dump_line, NULL);
 }
 
 void stats_print(const struct board *board, u64 instructions, bool json)

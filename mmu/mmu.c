@@ -229,6 +229,11 @@ void mmu_drop(struct mmu *mmu)
         memory_revoke_all(mmu->memory);
 }
 
+void mmu_dump_shadow(const struct mmu *mmu, void (*print)(void *ctx, const char *line), void *ctx)
+{
+    shadow_dump(mmu->impl, print, ctx);
+}
+
 void mmu_invalidate_page(struct mmu *mmu, u64 va)
 {
     if (mmu->memory->shadow != NULL)

@@ -178,6 +178,10 @@ void mmu_invalidate_second(struct mmu *mmu);
 /* Drop every cache of this CPU (tests, snapshots). The run must not change. */
 void mmu_drop(struct mmu *mmu);
 
+/* The shadow pages of this CPU's contexts as text, line by line: level, linear address, frame,
+ * rights, role in words, entries used, unsync. Only with a shadow engine. */
+void mmu_dump_shadow(const struct mmu *mmu, void (*print)(void *ctx, const char *line), void *ctx);
+
 /* For the PDPTE load of MOV CR3 (SDM Vol 3A 4.4.1): read a naturally aligned entry of 4 or 8 bytes
  * at a guest-physical address. All ones where there is no memory. */
 u64 mmu_read_physical(struct mmu *mmu, gpa_t at, u32 size);

@@ -51,7 +51,7 @@ static unsigned long long linear(const struct dump *d, u64 base)
 
 static int indent(const struct dump *d, u32 level)
 {
-    return (int)(2 * (d->format->root_level - level));
+    return d->format->root_level < level ? 0 : (int)(2 * (d->format->root_level - level));
 }
 
 static const struct flag_name {
@@ -75,14 +75,25 @@ static const struct flag_name {
     {{.smap_andnot_wp = 1}, "smap-andnot-wp"},
 };
 
-/* "rwxu", with a dash for what is not granted; every x86 page may be read. */
-static void rights_text(char text[5], u64 rights)
+enum { RIGHTS_TEXT = 16 };
+
+/* "rwxu" for a first stage, whose pages may all be read, "rwxX" for a second (X: execution for user
+ * pages), both if a combined leaf has both; with a dash for what is not granted. */
+static void rights_text(char text[RIGHTS_TEXT], union shadow_role role, u64 rights, u64 rights2)
 {
-    text[0] = 'r';
-    text[1] = (rights & RIGHT_WRITE) != 0 ? 'w' : '-';
-    text[2] = (rights & RIGHT_EXEC) != 0 ? 'x' : '-';
-    text[3] = (rights & RIGHT_USER) != 0 ? 'u' : '-';
-    text[4] = '\0';
+    const char first[] = {'r', (rights & RIGHT_WRITE) != 0 ? 'w' : '-',
+                          (rights & RIGHT_EXEC) != 0 ? 'x' : '-',
+                          (rights & RIGHT_USER) != 0 ? 'u' : '-', '\0'};
+    const char second[] = {(rights2 & RIGHT2_READ) != 0 ? 'r' : '-',
+                           (rights2 & RIGHT2_WRITE) != 0 ? 'w' : '-',
+                           (rights2 & RIGHT2_EXEC) != 0 ? 'x' : '-',
+                           (rights2 & RIGHT2_USER_EXEC) != 0 ? 'X' : '-', '\0'};
+
+    if (role.stage2)
+        (void)snprintf(text, RIGHTS_TEXT, "%s", second);
+    else
+        (void)snprintf(text, RIGHTS_TEXT, "%s%s%s", first, role.combined ? "/" : "",
+                       role.combined ? second : "");
 }
 
 /* The role in words. */
@@ -92,6 +103,8 @@ static void role_text(char *text, size_t size, union shadow_role role)
 
     if (role.quadrant != 0)
         used += (size_t)snprintf(text + used, size - used, " quadrant %u", (u32)role.quadrant);
+    if (role.ndom != 0)
+        used += (size_t)snprintf(text + used, size - used, " domain %u", (u32)role.ndom);
     for (size_t i = 0; i < ARRAY_SIZE(flag_names) && used < size; i++) {
         if ((role.word & flag_names[i].bit.word) != 0)
             used += (size_t)snprintf(text + used, size - used, " %s", flag_names[i].name);
@@ -108,25 +121,26 @@ static u32 dump_run(const struct dump *d, const struct shadow_page *page, u32 sl
 {
     const u32 shift = level_shift(page->role.level);
     const u64 first = page->spt[slot];
+    const u64 dirty = TLB2_DIRTY | TLB2_DIRTY2;
     u32 count = 1;
-    char rights[5], line[LINE];
+    char rights[RIGHTS_TEXT], line[LINE];
 
     while (slot + count < SLOTS && is_run(first, page->spt[slot + count], (u64)count << shift))
         count++;
-    rights_text(rights, first);
+    rights_text(rights, page->role, first, first >> TLB2_RIGHTS2_SHIFT);
     (void)snprintf(line, sizeof(line), "%*s%016llx: %u leaves to %llx %s%s key %u",
                    indent(d, page->role.level - 1u), "", linear(d, base + ((u64)slot << shift)),
                    count, (unsigned long long)(first & SPTE_ADDRESS), rights,
-                   (first & TLB2_DIRTY) != 0 ? " dirty" : "", (u32)(first >> TLB2_KEY_SHIFT) & 15);
+                   (first & dirty) == dirty ? " dirty" : "", (u32)(first >> TLB2_KEY_SHIFT) & 15);
     d->print(d->ctx, line);
     return count;
 }
 
 static void dump_head(const struct dump *d, const struct shadow_page *page, u64 base)
 {
-    char rights[5], role[LINE], line[2 * LINE];
+    char rights[RIGHTS_TEXT], role[LINE], line[2 * LINE];
 
-    rights_text(rights, page->role.access);
+    rights_text(rights, page->role, page->role.access, page->role.access2);
     role_text(role, sizeof(role), page->role);
     (void)snprintf(line, sizeof(line), "%*slevel %u at %016llx: page %u, frame %llx, %s %s, %u%s",
                    indent(d, page->role.level), "", (u32)page->role.level, linear(d, base),
@@ -153,24 +167,62 @@ static void dump_page(const struct dump *d, const struct shadow_page *page, u64 
     }
 }
 
-static u64 root_base(const struct pt_format *format, u32 i)
+/* The root page of a stage, if it is there still. */
+static const struct shadow_page *root_at(const struct shadow *shadow, const struct mmu_stage *stage,
+                                         u32 i)
 {
-    return format->root_level == 2 ? (u64)i << 30 : 0;
+    const struct shadow_page *page = page_at(shadow, stage->root[i].page);
+
+    return stage->root[i].page != 0 && page->serial == stage->root[i].serial ? page : NULL;
+}
+
+static void dump_stage(const struct dump *d, const struct mmu_stage *stage)
+{
+    for (u32 i = 0; i < ARRAY_SIZE(stage->root); i++) {
+        const struct shadow_page *page = root_at(d->shadow, stage, i);
+
+        if (page != NULL) /* tables of level 2 at the root are one per GiB */
+            dump_page(d, page, page->role.level == 2 ? (u64)i << 30 : 0);
+    }
+}
+
+static bool has_roots(const struct shadow *shadow, const struct mmu_stage *stage)
+{
+    for (u32 i = 0; i < ARRAY_SIZE(stage->root); i++) {
+        if (root_at(shadow, stage, i) != NULL)
+            return true;
+    }
+    return false;
+}
+
+static void dump_context(const struct mmu_state *s, u32 index, shadow_line print, void *ctx)
+{
+    const struct mmu_context *c = &s->context[index];
+    const struct shadow *shadow = s->memory->shadow;
+    const struct dump first = {shadow, print, ctx, c->first.rules.format};
+    const struct dump second = {shadow, print, ctx, c->second.rules.format};
+    char line[LINE];
+
+    (void)snprintf(line, sizeof(line), "CPU %u context %u%s: %s, root %llx", s->index, index,
+                   index == s->current ? " (in use)" : "", first.format->name,
+                   (unsigned long long)s->key_root[index]);
+    print(ctx, line);
+    dump_stage(&first, &c->first);
+    if (s->key_role2[index] == 0)
+        return;
+    (void)snprintf(line, sizeof(line), "second stage: %s, root %llx", second.format->name,
+                   (unsigned long long)s->key_root2[index]);
+    print(ctx, line);
+    dump_stage(&second, &c->second);
 }
 
 void shadow_dump(const struct mmu_state *s, shadow_line print, void *ctx)
 {
-    const struct mmu_context *c = &s->context[s->current];
-    const struct dump d = {s->memory->shadow, print, ctx, c->first.rules.format};
-    char line[LINE];
+    const struct shadow *shadow = s->memory->shadow;
 
-    (void)snprintf(line, sizeof(line), "CPU %u context %u: %s, root %llx", s->index, s->current,
-                   c->first.rules.format->name, (unsigned long long)s->key_root[s->current]);
-    print(ctx, line);
-    for (u32 i = 0; i < ARRAY_SIZE(c->first.root) && c->first.rules.format->root_level != 0; i++) {
-        const struct shadow_page *page = page_at(d.shadow, c->first.root[i].page);
-
-        if (c->first.root[i].page != 0 && page->serial == c->first.root[i].serial)
-            dump_page(&d, page, root_base(c->first.rules.format, i));
+    for (u32 i = 0; i < TLB_CONTEXTS; i++) {
+        if (i == s->current || has_roots(shadow, &s->context[i].first) ||
+            has_roots(shadow, &s->context[i].second))
+            dump_context(s, i, print, ctx);
     }
 }

@@ -116,7 +116,8 @@ const char *shadow_invariant(u32 number, bool *is_checked);
 /* A digest of all pages in the order of their making, with roles and entries: equal in equal runs.
  */
 u64 shadow_digest(const struct shadow *shadow);
-/* The shadow of the current context as text: level, frame, role in words, entries used, unsync. */
+/* The shadow of all contexts that have one as text: level, frame, role in words, entries used,
+ * unsync. */
 typedef void (*shadow_line)(void *ctx, const char *line);
 void shadow_dump(const struct mmu_state *s, shadow_line print, void *ctx);
 
