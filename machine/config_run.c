@@ -359,6 +359,17 @@ bool option_shadow_quota(struct config *config, const char *value, struct error 
            error_set(error, "--shadow-quota: '%s' is not a size", value);
 }
 
+bool option_shadow_roles(struct config *config, const char *value, struct error *error)
+{
+    static const char *const names[] = {"lean", "kvm", NULL};
+    u32 found;
+
+    if (!pick("shadow-roles", value, names, &found, error))
+        return false;
+    config->shadow.kvm_parity = found == 1;
+    return true;
+}
+
 bool option_audit(struct config *config, const char *value, struct error *error)
 {
     return set_number(&config->audit_every, "audit", value, error);

@@ -63,6 +63,7 @@ OPTION_FUNCTION(option_max_insns);
 OPTION_FUNCTION(option_state_hash);
 OPTION_FUNCTION(option_mmu);
 OPTION_FUNCTION(option_shadow_quota);
+OPTION_FUNCTION(option_shadow_roles);
 OPTION_FUNCTION(option_audit);
 OPTION_FUNCTION(option_shadow_dump);
 OPTION_FUNCTION(option_stats);

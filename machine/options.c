@@ -82,6 +82,8 @@ const struct option options[] = {
        option_sync),
     DO("shadow-quota", "SIZE", "memory for shadow pages (default 2 % of RAM, at least 4M)",
        option_shadow_quota),
+    DO("shadow-roles", "KIND", "of shadow pages: lean, or kvm (test aid: with WP, SMEP, SMAP)",
+       option_shadow_roles),
     DO("audit", "N", "test aid: check the shadow pages every N instructions", option_audit),
     { "stats", OPTION_DO, VALUE_OPTIONAL, "[=text|json]", "print counters at the end",
       option_stats },

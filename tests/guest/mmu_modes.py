@@ -20,6 +20,7 @@ SHORT = {
 }
 MORE = {
     "caches dropped": ["--drop-caches=1"],  # minutes
+    "roles as KVM's": ["--shadow-roles=kvm"],
     "drop": ["--sync=drop"],
     "drop, audited": ["--sync=drop", "--audit=20000000"],
     "drop, caches dropped": ["--sync=drop", "--drop-caches=2"],

@@ -120,6 +120,8 @@ START_TEST(unknown_words_are_refused)
         "-kernel x --sync=lazy",
         "-kernel x --mmu=shadow --sync=never",
         "-kernel x --shadow-quota=some",
+        "-kernel x --mmu=shadow --shadow-roles=some",
+        "-kernel x --shadow-dump",
         "-kernel x --stats=xml",
     };
 
