@@ -345,7 +345,30 @@ START_TEST(a_table_in_a_device_is_read_each_time)
 }
 END_TEST
 
-/* Nor where only the last step of a walk is made, as what is above is known. */
+/* CR3 may name a device, a hole or ROM: nothing is shadowed that could not be heard of. */
+START_TEST(a_root_outside_ram_is_read_each_time)
+{
+    struct lab *l = lab_create(_i);
+    const u64 table = LAB_FIRST_TABLE + 0x8000;
+
+    lab_start(l, PAGING_4LEVEL);
+    lab_set_cr3(l, 0x50000000); /* a hole reads as ones: reserved bits */
+    ck_assert_uint_eq(lab_fault(l, 0x1000, ACCESS_READ), PF_PRESENT | PF_RESERVED);
+    lab_set_cr3(l, MMIO_BASE);
+    l->g.device.answer = 0;
+    ck_assert_uint_eq(lab_fault(l, 0x1000, ACCESS_READ), 0);
+    l->g.device.answer = table | RWU | A;
+    lab_put8(l, table, table | RWU | A); /* each level in one frame */
+    lab_put8(l, table + 8, LAB_DATA | RWU | A);
+    ck_assert_uint_eq(lab_goes(l, 0x1000, ACCESS_READ), LAB_DATA);
+    l->g.device.answer = 0;
+    ck_assert_uint_eq(lab_fault(l, 0x1000, ACCESS_READ), 0);
+    ck_assert_uint_eq(lab_stats(l)->pages_made, 0);
+    lab_destroy(l);
+}
+END_TEST
+
+/* Walks leave no flags there, also where only the last step is made, as what is above is known. */
 START_TEST(a_table_in_rom_keeps_its_bits)
 {
     static const u64 entries[] = {LAB_DATA | RWU, (LAB_DATA + 0x1000) | RWU};
@@ -372,4 +395,4 @@ RUN_LAB_TESTS("shadow_links", a_table_hung_in_elsewhere_is_refreshed_first,
               a_large_entry_led_elsewhere_leaves_no_piece_behind,
               a_linked_table_is_let_go_if_its_rights_changed,
               a_page_may_turn_into_a_device_and_back, a_table_in_a_device_is_read_each_time,
-              a_table_in_rom_keeps_its_bits)
+              a_root_outside_ram_is_read_each_time, a_table_in_rom_keeps_its_bits)
