@@ -191,6 +191,7 @@ void pt_rules_init(struct pt_rules *rules, union mmu_role role, u32 phys_bits)
 
     *rules = (struct pt_rules){
         .format = format,
+        .pdpt = role.pdpt,
         .rights = format->rights,
         .rights_all = RIGHTS_ALL,
         .present = format->present,

@@ -52,7 +52,7 @@ struct pt_format {
     u64 address; /* physical address bits, to be cut at MAXPHYADDR */
     u64 no_execute; /* reserved unless EFER.NXE */
     u64 reserved; /* in every entry */
-    u64 reserved_root; /* in an entry of the root set, should that lie in memory: NPT */
+    u64 reserved_root; /* in an entry of the root set, should that lie in memory: role.pdpt */
     u64 accessed, dirty;
     u32 (*rights)(u64 entry); /* enum right (EPT: right2) bits that one entry grants */
     struct pt_level level[PT_LEVELS + 1]; /* by level number; [0] unused */
@@ -64,6 +64,7 @@ extern const struct pt_format pt_formats[];
 /* A format as one CPU with one role reads it. */
 struct pt_rules {
     const struct pt_format *format;
+    bool pdpt; /* the root is a set of entries in memory */
     u32 (*rights)(u64 entry); /* enum right, or right2 in a second stage */
     u32 rights_all;
     u64 present;

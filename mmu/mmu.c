@@ -163,11 +163,14 @@ void mmu_set_context(struct mmu *mmu, union mmu_role role, gpa_t root, const u64
     u32 found;
 
     CHECK(role.format <= PAGING_5LEVEL && !role.stage2);
-    CHECK(pdptes != NULL || role.format != PAGING_PAE);
+    CHECK(pdptes != NULL || role.format != PAGING_PAE || role.pdpt);
+    CHECK(role.format == PAGING_PAE || !role.pdpt);
     CHECK(role.has_4_byte_gpte == (role.format == PAGING_32BIT));
-    if (role.format == PAGING_PAE || role.format == PAGING_NONE)
+    if (role.pdpt)
+        key.root = root.v & BITS(31, 5);
+    else if (role.format == PAGING_PAE || role.format == PAGING_NONE)
         key.root = 0; /* all there is to know is in the registers */
-    if (role.format != PAGING_PAE)
+    if (role.format != PAGING_PAE || role.pdpt)
         key.pdptes = none;
     if (context_is(s, s->current, &key))
         return;

@@ -140,8 +140,8 @@ const struct mmu_stats *mmu_stats(const struct mmu *mmu);
 /*
  * The guest's paging context, set by the CPU whenever CR0, CR3, CR4, EFER, SMM or the PDPTEs
  * change. role: how to read the tables (mmu/role.h). root: CR3's table address (or nothing if
- * paging is off). pdptes: the four PDPTE registers, PAE only (else NULL). Cheap when this context
- * was used lately.
+ * paging is off). pdptes: the four PDPTE registers, PAE without role.pdpt only (else NULL). Cheap
+ * when this context was used lately.
  */
 void mmu_set_context(struct mmu *mmu, union mmu_role role, gpa_t root, const u64 *pdptes);
 /*

@@ -45,8 +45,10 @@ struct mmu_second_stage second_stage_npt(union mmu_role host, u64 ncr3)
     second.role.ad = 1;
     if (host.format == PAGING_32BIT)
         second.root.v = ncr3 & BITS(31, 12);
-    if (host.format == PAGING_PAE)
+    if (host.format == PAGING_PAE) {
+        second.role.pdpt = 1;
         second.root.v = ncr3 & BITS(31, 5);
+    }
     return second;
 }
 

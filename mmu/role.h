@@ -34,13 +34,16 @@ union mmu_role {
         u64 gbpages : 1; /* CPUID 1 GiB pages: bit 7 of a PDPTE is not reserved */
         u64 smm : 1;
         u64 guest_mode : 1; /* later issues: belongs to a nested guest */
+        /* PAE: PDPTEs are read from memory at each walk and not kept in registers: second stages,
+         * and guests above a second stage of NPT (APM Vol 2 15.25.10). */
+        u64 pdpt : 1;
         /* Second stages: made by mmu/nested.h and by nobody else. NPT has the format of a first
          * stage; all bits above that do not count in a second stage are 0. */
         u64 stage2 : 1; /* translates nested-physical addresses */
         u64 ad : 1; /* keeps accessed and dirty flags: NPT, and EPT with EPTP bit 6 */
         u64 execonly : 1; /* EPT: execution without reading is not a misconfiguration */
         u64 mbec : 1; /* EPT: bit 10 is execution for user-mode linear addresses */
-        u64 reserved : 43;
+        u64 reserved : 42;
     };
 };
 

@@ -19,8 +19,8 @@ static ALWAYS_INLINE void finish(const struct pt_rules *rules, u64 entry, u32 n,
     out->rights2 = RIGHTS2_ALL;
 }
 
-/* A root set in memory, which is a table of level root_level + 1: PDPTEs under NPT. They grant all
- * and have no accessed flag. */
+/* A root set in memory, which is a table of level root_level + 1: PDPTEs. They grant all and have
+ * no accessed flag. */
 static COLD enum walk_stop read_root(const struct walk *w, u64 va, u32 index,
                                      struct translation *out, gpa_t *table)
 {
@@ -53,7 +53,7 @@ static ALWAYS_INLINE enum walk_stop find_root(const struct walk *w, u64 va, stru
     if (f->root_registers == 0)
         return WALK_DONE;
     index = (u32)(va >> (f->level[f->root_level].shift + 9)) & (f->root_registers - 1u);
-    if (w->registers == NULL)
+    if (w->rules->pdpt)
         return read_root(w, va, index, out, table);
     /* PDPTEs were checked when they were loaded, and grant all: SDM Vol 3A 4.4.1. */
     entry = w->registers[index];

@@ -44,7 +44,7 @@ struct walk {
     const struct pt_rules *rules;
     const struct pt_memory *memory;
     gpa_t root; /* address of the root table */
-    const u64 *registers; /* PAE: the four PDPTEs, instead of root; NULL: they are at root (NPT) */
+    const u64 *registers; /* PAE: the four PDPTEs, instead of root; unused if rules->pdpt */
 };
 
 struct translation {

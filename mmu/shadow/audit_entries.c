@@ -14,6 +14,7 @@ static struct pt_rules rules_of(const struct audit *a, union shadow_role role)
         .nx = role.nx,
         .gbpages = role.gbpages,
         .stage2 = role.stage2,
+        .pdpt = is_pdpt(role),
         .ad = role.stage2 && !role.ad_disabled,
         .execonly = role.execonly,
         .mbec = role.mbec,

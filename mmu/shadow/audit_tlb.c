@@ -105,7 +105,7 @@ static u64 named_frame(const struct audit *a, const struct roots *r, u64 at)
 
 static bool stage_root_true(struct audit *a, const struct roots *r)
 {
-    const bool registers = !r->second && r->stage->rules.format->root_registers != 0;
+    const bool registers = r->stage->rules.format->root_registers != 0 && !r->stage->rules.pdpt;
     const bool parity = a->shadow->options.kvm_parity;
 
     for (u32 i = 0; i < 4; i++) {
@@ -137,7 +137,7 @@ static bool stage_registers(struct audit *a, const struct roots *r)
     const struct pt_rules *rules = &r->stage->rules;
     const u64 *pdptes = r->s->context[r->context].pdptes;
 
-    for (u32 i = 0; !r->second && i < rules->format->root_registers; i++) {
+    for (u32 i = 0; !rules->pdpt && i < rules->format->root_registers; i++) {
         const struct shadow_page *page = root_if_valid(a, r, i);
 
         if (page != NULL && ((pdptes[i] & rules->present) == 0 ||
@@ -192,7 +192,7 @@ static u64 leaf_for(const struct audit *a, const struct mmu_state *s, u32 contex
 {
     const struct mmu_context *c = &s->context[context];
     const bool second = !has_first(s, context);
-    const struct pt_format *f = (second ? &c->second : &c->first)->rules.format;
+    const struct pt_rules *rules = &(second ? &c->second : &c->first)->rules;
     const struct roots r = {
         .s = s,
         .context = context,
@@ -200,8 +200,7 @@ static u64 leaf_for(const struct audit *a, const struct mmu_state *s, u32 contex
         .domain = second ? 0 : c->domain,
     };
     const struct shadow_page *page =
-        root_if_valid(a, &r,
-                      f->root_level == 2 && !(second && f->root_registers != 0) ? va >> 30 & 3 : 0);
+        root_if_valid(a, &r, rules->format->root_level == 2 && !rules->pdpt ? va >> 30 & 3 : 0);
     u64 spte;
 
     for (;;) {

@@ -317,7 +317,7 @@ static struct shadow_page *root_get(struct mmu_state *s, bool second, u64 at,
                                     const struct walk_step *first)
 {
     struct shadow *shadow = s->memory->shadow;
-    struct shadow_root *root = root_slot(stage_of(s, second), second, at);
+    struct shadow_root *root = root_slot(stage_of(s, second), at);
     union shadow_role role = stage_role(s, second);
     struct shadow_page *page = root_page(s, second, at);
 

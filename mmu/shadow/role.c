@@ -7,8 +7,8 @@ union shadow_role shadow_root_role(union mmu_role cpu, bool parity)
     union shadow_role role = {.word = 0};
     const u32 level = pt_formats[cpu.format].root_level;
 
-    /* A second stage in PAE format has its PDPTEs in memory: a table of four entries. */
-    role.level = (level + (cpu.stage2 && cpu.format == PAGING_PAE)) & 7u;
+    /* PDPTEs in memory are a table of four entries. */
+    role.level = (level + cpu.pdpt) & 7u;
     role.access = RIGHTS_ALL;
     role.access2 = 15;
     role.fmt = cpu.format;

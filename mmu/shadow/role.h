@@ -52,7 +52,7 @@ union shadow_role {
         u64 dirty : 1;
         u64 dirty2 : 1;
 
-        /* NPT of a PAE host: which 32 bytes of the frame hold the four PDPTEs. Roots only. */
+        /* PDPTEs in memory: which 32 bytes of the frame hold the four of them. Roots only. */
         u64 pdpt : 7;
 
         u64 reserved : 5;

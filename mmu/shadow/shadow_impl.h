@@ -224,12 +224,10 @@ static ALWAYS_INLINE struct mmu_stage *stage_of(struct mmu_state *s, bool second
 }
 
 /* Where a stage keeps its root for an address: formats of two levels have one per GiB. */
-static ALWAYS_INLINE struct shadow_root *root_slot(struct mmu_stage *stage, bool second, u64 at)
+static ALWAYS_INLINE struct shadow_root *root_slot(struct mmu_stage *stage, u64 at)
 {
-    const struct pt_format *f = stage->rules.format;
-
-    return &stage->root[f->root_level == 2 && !(second && f->root_registers != 0) ? at >> 30 & 3
-                                                                                  : 0];
+    return &stage->root[stage->rules.format->root_level == 2 && !stage->rules.pdpt ? at >> 30 & 3
+                                                                                   : 0];
 }
 
 /* Number of the current context's domain. */
@@ -242,7 +240,7 @@ static ALWAYS_INLINE u32 context_ndom(const struct mmu_state *s)
  * domain. */
 static ALWAYS_INLINE struct shadow_page *root_page(struct mmu_state *s, bool second, u64 at)
 {
-    const struct shadow_root *root = root_slot(stage_of(s, second), second, at);
+    const struct shadow_root *root = root_slot(stage_of(s, second), at);
     struct shadow_page *page = page_at(s->memory->shadow, root->page);
 
     if (root->page == 0 || page->serial != root->serial ||

@@ -23,7 +23,8 @@ struct stage {
     bool smep; /* NPT: of the host */
     bool ad, execonly, mbec; /* EPT */
     u64 root;
-    u64 pdpte[4]; /* first stage in PAE */
+    u64 pdpte[4]; /* first stage in PAE, unless: */
+    bool pdpt; /* PDPTEs are read from memory */
 };
 
 struct asker {
@@ -285,6 +286,7 @@ static inline bool o_first_allows(const struct oracle *o, u32 access, u32 rights
 /* The first stage: the steps it came through, then where it leads. */
 struct o_first {
     u64 ngpa[5], at[5], entry[5];
+    bool flags[5];
     struct o_way way[5];
     u32 count;
     u32 rights;
@@ -302,7 +304,7 @@ static inline bool o_first_walk(struct oracle *o, u64 va, u32 access, struct o_f
     for (u32 level = s->levels; level > 0; level--) {
         u64 entry;
 
-        if (level == 3 && s->levels == 3) {
+        if (level == 3 && s->levels == 3 && !s->pdpt) {
             entry = s->pdpte[va >> 30 & 3];
             if ((entry & 1) == 0) {
                 *v = o_page_fault(o, access, 0);
@@ -321,13 +323,16 @@ static inline bool o_first_walk(struct oracle *o, u64 va, u32 access, struct o_f
         o_second_flags(o, &f->way[f->count], table_access == 3);
         f->at[f->count] = f->way[f->count].gpa;
         entry = o_get(o, f->at[f->count], o_size(s));
+        f->flags[f->count] = level != 3 || s->levels != 3;
         f->entry[f->count++] = entry;
         if ((entry & 1) == 0 || o_bad(s, level, entry)) {
             *v = o_page_fault(o, access, (entry & 1) == 0 ? 0 : 9);
             return false;
         }
-        f->rights &= (u32)(entry & 6) | (entry >> 63 == 0 ? 1 : 0);
         table = o_frame(s, level, entry);
+        if (!f->flags[f->count - 1])
+            continue; /* a PDPTE grants all and maps nothing */
+        f->rights &= (u32)(entry & 6) | (entry >> 63 == 0 ? 1 : 0);
         if (o_large(s, level, entry)) {
             f->target = table + (va & (o_page_bytes(s, level) - 1));
             return true;
@@ -351,7 +356,7 @@ static inline struct verdict o_access(struct oracle *o, u64 va, u32 access)
         for (u32 i = 0; i < f.count; i++) {
             const u64 wanted = BIT(5) | (write && i + 1 == f.count ? BIT(6) : 0);
 
-            if ((f.entry[i] & wanted) != wanted && (f.way[i].rights & 2) == 0)
+            if (f.flags[i] && (f.entry[i] & wanted) != wanted && (f.way[i].rights & 2) == 0)
                 return o_nested(o, f.ngpa[i], 3, true, &f.way[i], 0);
         }
     }
@@ -362,7 +367,7 @@ static inline struct verdict o_access(struct oracle *o, u64 va, u32 access)
     for (u32 i = 0; i < f.count; i++) {
         const u64 wanted = BIT(5) | (write && i + 1 == f.count ? BIT(6) : 0);
 
-        if ((f.entry[i] & wanted) != wanted)
+        if (f.flags[i] && (f.entry[i] & wanted) != wanted)
             o_or(o, f.at[i], o_size(&o->one), wanted);
     }
     o_second_flags(o, &way, write);

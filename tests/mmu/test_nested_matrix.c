@@ -104,6 +104,8 @@ static u64 ept_flags(struct world *w, bool page)
 
 static u64 first_entry(struct world *w)
 {
+    if (w->o.one.pdpt && chance(w, 30)) /* a PDPTE */
+        return pick_address(w, &w->o.two) | (chance(w, 97) ? P : 0);
     return pick_address(w, &w->o.two) | legacy_flags(w, &w->o.one) | (chance(w, 8) ? PS : 0) |
            (below(w, 300) == 0 ? BIT(32 + below(w, 5)) : 0);
 }
@@ -130,7 +132,9 @@ static void change_first(struct world *w)
 {
     const struct stage *s = &w->o.one;
     const u32 size = s->levels == 0 ? 8 : o_size(s);
-    const u32 index = below(w, 2) + (size == 4 ? below(w, 2) * 0x200 : 0);
+    const u32 index = below(w, 2) + (size == 4 ? below(w, 2) * 0x200
+                                     : s->pdpt ? below(w, 2) * 4
+                                               : 0);
 
     store(w, frame_at(below(w, FIRST_FRAMES)) + index * size, size, first_entry(w));
 }
@@ -208,6 +212,9 @@ static void set_first(struct world *w)
         w->role.word = 0;
         return;
     }
+    w->role.pdpt = s->pdpt = s->levels == 3 && !w->o.two.ept && chance(w, 50);
+    if (s->pdpt) /* CR3 has 32 bits then */
+        s->root = (s->root & 0xffffffff) | below(w, 2) * 32;
     w->role.nx = s->nx = s->levels > 2 && chance(w, 80);
     w->role.pse = s->pse = chance(w, 80);
     w->role.gbpages = s->gb = chance(w, 80);
