@@ -2,16 +2,22 @@
 # SPDX-License-Identifier: MIT
 """Run kvm-unit-tests images on nestbox and compare with kvm-unit-tests.cfg (which documents its format).
 
-    kvm_unit_tests.py [-j N] [--twice SECONDS] [-v] NESTBOX [NAME...]
+    kvm_unit_tests.py [-j N] [--twice SECONDS | --mmu-modes] [-v] NESTBOX [NAME...]
 
 The images are not part of this project: build the suite for x86_64 and for i386 and name the two x86
 folders in NESTBOX_KUT and NESTBOX_KUT32. Without the first, the whole is skipped (status 77); without the
 second, its configurations are. A configuration that took less than --twice seconds is run again and must
 leave the same state hash. Status 0: everything as expected.
+
+With --mmu-modes, only the paging group is run (about an hour, as access has 32 thousand million
+instructions), each configuration under every mode of the MMU, always to the result that
+kvm-unit-tests.cfg asks for. The coherent modes must leave the output and state hash of --mmu=walk;
+two lazy runs must leave the same; no refresh of a shadow page may be refused for its role.
 """
 
 import argparse
 import concurrent.futures
+import json
 import os
 import re
 import subprocess
@@ -22,9 +28,30 @@ from dataclasses import dataclass, field
 
 CONFIG = os.path.join(os.path.dirname(os.path.abspath(__file__)), "kvm-unit-tests.cfg")
 FOLDERS = {64: "NESTBOX_KUT", 32: "NESTBOX_KUT32"}
+MODULE = "environment"
 SUCCESS = 1  # the suite writes 0 to isa-debug-exit, which ends with (0 << 1) | 1
 ALL_SKIPPED = 77
 SKIPPED = 77  # for ctest
+PAGING = ["access", "access-reduced-maxphyaddr", "smap", "pku", "pks", "la57", "pcid-enabled", "pcid-disabled",
+          "pcid-asymmetric", "rmap_chain", "memory", "emulator", "smap-32", "emulator-32"]
+WALK = ["--mmu=walk"]
+SHADOW = ["--mmu=shadow"]
+SMALL = "--shadow-quota=256K"  # 64 pages, the least there is
+AUDIT = "audit"  # becomes --audit=N, with N by the length of the walked run
+COHERENT = {
+    "strict": [],
+    "strict audited": [AUDIT],
+    "strict small": [SMALL, AUDIT],
+    "strict dropping": ["--drop-caches=1"],
+    "drop audited": ["--sync=drop", AUDIT],
+    "drop small": ["--sync=drop", SMALL, AUDIT],
+}
+LAZY = {  # two runs each
+    "lazy": ["--sync=lazy"],
+    "lazy small": ["--sync=lazy", SMALL, AUDIT],
+}
+AUDITS = 5000  # in a long run, and no more often than LEAST_AUDIT
+LEAST_AUDIT = 997
 
 
 @dataclass
@@ -96,12 +123,13 @@ def refine(configuration, word, rest):
         raise ValueError(f"unknown word '{word}'")
 
 
-def command(nestbox, configuration, image, environment):
-    line = [nestbox, "-no-reboot", "-nodefaults", "-device", "pc-testdev",
+def command(nestbox, configuration, image, folder):
+    """The command line: in the folder, as the guest sees the module's name, which must not vary."""
+    line = ["env", "-C", folder, os.path.abspath(nestbox), "-no-reboot", "-nodefaults", "-device", "pc-testdev",
             "-device", "isa-debug-exit,iobase=0xf4,iosize=0x4", "-display", "none",
             "-serial", "stdio", "-device", "pci-testdev", "-machine", "accel=tcg",
-            "-kernel", image, "-smp", str(configuration.cpus), "-m", str(configuration.memory),
-            "-initrd", environment]
+            "-kernel", os.path.abspath(image), "-smp", str(configuration.cpus), "-m", str(configuration.memory),
+            "-initrd", MODULE]
     if configuration.cpu != "-":
         line += ["-cpu", configuration.cpu]
     if configuration.append != "-":
@@ -159,33 +187,94 @@ def judge(configuration, outcome):
     return wrong
 
 
-def run_configuration(nestbox, configuration, twice):
-    """(verdict, text, outcome): verdict is passed, failed or skipped."""
+def image_of(configuration):
+    """(path, None), or (None, why there is none)."""
     if configuration.leave:
-        return "skipped", configuration.leave, None
+        return None, configuration.leave
     folder = os.environ.get(FOLDERS[configuration.bits])
     if not folder:
-        return "skipped", f"{FOLDERS[configuration.bits]} is not set", None
+        return None, f"{FOLDERS[configuration.bits]} is not set"
     image = os.path.join(folder, configuration.image + ".flat")
     if not os.path.exists(image):
-        return "skipped", f"{configuration.image}.flat is not in {FOLDERS[configuration.bits]}", None
-    with tempfile.NamedTemporaryFile("w", prefix="nestbox-kut-") as environment:
-        environment.write(environment_module(configuration))
-        environment.flush()
-        line = command(nestbox, configuration, image, environment.name)
-        if twice > 0:
-            line.append("--state-hash")
-        outcome = run(line, configuration.seconds)
-        wrong = judge(configuration, outcome)
-        if not wrong and outcome.seconds < twice:
-            again = run(line, configuration.seconds)
-            if again.state_hash() != outcome.state_hash() or not again.state_hash():
-                wrong.append(f"the second run ends otherwise: {outcome.state_hash()} then "
-                             f"{again.state_hash()}")
-    counts = (f"{len(outcome.checks('PASS'))} checks, {len(outcome.checks('FAIL'))} failed, "
-              f"{len(outcome.checks('SKIP'))} skipped, status {outcome.status}, "
-              f"{outcome.seconds:.1f} s")
-    return ("failed" if wrong else "passed"), "\n        ".join([counts] + wrong), outcome
+        return None, f"{configuration.image}.flat is not in {FOLDERS[configuration.bits]}"
+    return image, None
+
+
+def counts(outcome):
+    return (f"{len(outcome.checks('PASS'))} checks, {len(outcome.checks('FAIL'))} failed, "
+            f"{len(outcome.checks('SKIP'))} skipped, status {outcome.status}, "
+            f"{outcome.seconds:.1f} s")
+
+
+def run_once(line, configuration, twice):
+    """What is not as expected, and the outcome."""
+    if twice > 0:
+        line.append("--state-hash")
+    outcome = run(line, configuration.seconds)
+    wrong = judge(configuration, outcome)
+    if not wrong and outcome.seconds < twice:
+        again = run(line, configuration.seconds)
+        if again.state_hash() != outcome.state_hash() or not again.state_hash():
+            wrong.append(f"the second run ends otherwise: {outcome.state_hash()} then "
+                         f"{again.state_hash()}")
+    return wrong, outcome
+
+
+def run_mode(line, configuration, options, audit=LEAST_AUDIT):
+    """What is not as expected, the outcome without the counters, and the counters."""
+    options = [f"--audit={audit}" if word == AUDIT else word for word in options]
+    outcome = run(line + ["--state-hash", "--stats=json"] + options, 4 * configuration.seconds)
+    text, brace, stats = outcome.output.rpartition('{\n  "instructions"')
+    if not brace:
+        return judge(configuration, outcome) or ["no counters"], outcome, None
+    outcome.output, stats = text, json.loads(brace + stats)
+    wrong = judge(configuration, outcome)
+    if options != WALK and stats["shadow"]["sync_role_mismatch"] != 0:
+        wrong.append(f"sync_role_mismatch is {stats['shadow']['sync_role_mismatch']}")
+    if not outcome.state_hash():
+        wrong.append("no state hash")
+    return wrong, outcome, stats
+
+
+def run_modes(line, configuration):
+    """What is not as expected, the outcome of the walked run or the last that is wrong, and times."""
+    wrong, shown, stats = run_mode(line, configuration, WALK)
+    if wrong:
+        return wrong, shown, ""
+    walked, audit = shown, max(LEAST_AUDIT, stats["instructions"] // AUDITS)
+    times = [f"walk {walked.seconds:.1f}"]
+    for name, options in {**COHERENT, **LAZY}.items():
+        found, outcome, _ = run_mode(line, configuration, SHADOW + options, audit)
+        times.append(f"{name} {outcome.seconds:.1f}")
+        as_what, expected = "--mmu=walk", walked
+        if name in LAZY and not found:
+            as_what = "another run"
+            found, expected, _ = run_mode(line, configuration, SHADOW + options, audit)
+        if not found and outcome.output != expected.output:
+            found = [f"does not end as {as_what}: {outcome.state_hash()}, {expected.state_hash()}"]
+        if found:
+            shown = outcome
+            wrong += [f"{name}: {text}" for text in found]
+    return wrong, shown, "s, ".join(times) + "s"
+
+
+def run_configuration(nestbox, configuration, options):
+    """(verdict, text, outcome): verdict is passed, failed or skipped."""
+    image, why = image_of(configuration)
+    if image is None:
+        return "skipped", why, None
+    with tempfile.TemporaryDirectory(prefix="nestbox-kut-") as folder:
+        with open(os.path.join(folder, MODULE), "w", encoding="utf-8") as environment:
+            environment.write(environment_module(configuration))
+        line = command(nestbox, configuration, image, folder)
+        if options.mmu_modes:
+            wrong, outcome, times = run_modes(line, configuration)
+            more = [times, *outcome.state_hash()]
+        else:
+            wrong, outcome = run_once(line, configuration, options.twice)
+            more = []
+    text = [counts(outcome)] + more + wrong
+    return ("failed" if wrong else "passed"), "\n        ".join(text), outcome
 
 
 def arguments():
@@ -194,6 +283,7 @@ def arguments():
     parser.add_argument("-j", type=int, default=os.cpu_count() or 1, help="runs at a time")
     parser.add_argument("--twice", type=float, default=0, metavar="SECONDS",
                         help="run again what took less, and compare state hashes")
+    parser.add_argument("--mmu-modes", action="store_true", help="the paging group under each MMU mode")
     parser.add_argument("-v", action="store_true", help="show the output of what failed")
     parser.add_argument("nestbox")
     parser.add_argument("names", nargs="*", help="only these configurations")
@@ -203,19 +293,19 @@ def arguments():
 def main():
     options = arguments()
     configurations = read_configurations(CONFIG)
-    unknown = set(options.names) - {c.name for c in configurations}
+    names = options.names or (PAGING if options.mmu_modes else [])
+    unknown = set(names) - {c.name for c in configurations}
     if unknown:
         sys.exit("no such configuration: " + " ".join(sorted(unknown)))
-    if options.names:
-        configurations = [c for c in configurations if c.name in options.names]
+    if names:
+        configurations = [c for c in configurations if c.name in names]
     if not os.environ.get(FOLDERS[64]):
         print(f"kvm-unit-tests: {len(configurations)} configurations skipped: {FOLDERS[64]} names no "
               "folder of images")
         sys.exit(SKIPPED)
     count = {"passed": 0, "failed": 0, "skipped": 0}
     with concurrent.futures.ThreadPoolExecutor(options.j) as pool:
-        results = pool.map(lambda c: run_configuration(options.nestbox, c, options.twice),
-                           configurations)
+        results = pool.map(lambda c: run_configuration(options.nestbox, c, options), configurations)
         for configuration, (verdict, text, outcome) in zip(configurations, results):
             count[verdict] += 1
             print(f"{verdict:8}{configuration.name:28}{text}", flush=True)
