@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: MIT
 """Run the bench guest on nestbox, QEMU TCG and Bochs, interleaved, and print ratios.
 
-usage: run.py [--nestbox PATH] [--runs N] [--rivals tcg,bochs,walk,shadow] [--scale X] [WORKLOAD ...]
+usage: run.py [--nestbox PATH] [--runs N] [--rivals tcg,bochs,walk,shadow,combined] [--scale X] [WORKLOAD ...]
 
 One process per workload, machine and run: user CPU time (getrusage) of a run with ROUNDS rounds minus
-that of a run with none. Medians over the runs; the order of the machines alternates. Prints, per
-workload, nanoseconds per round on each machine and the ratio rival/nestbox (above 1: nestbox is
-faster), then geometric means. Needs qemu-system-x86, bochs, bochsbios, bochs-term, vgabios.
+that of a run with none, which makes the same preparations. Medians over the runs; the order of the
+machines alternates. Prints, per workload, nanoseconds per round on each machine and the ratio
+rival/nestbox (above 1: nestbox is faster), then geometric means. Needs qemu-system-x86, bochs,
+bochsbios, bochs-term, vgabios.
 """
 import argparse
 import math
@@ -74,6 +75,10 @@ def run_shadow(args, work, line):
     return run_nestbox(args, work, line, "--mmu=shadow")
 
 
+def run_combined(args, work, line):
+    return run_nestbox(args, work, line, "--mmu=combined")
+
+
 def run_tcg(_args, work, line):
     return user_time(["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-display", "none",
                       "-serial", "stdio", "-no-reboot", "-m", "512",
@@ -94,7 +99,8 @@ def run_bochs(_args, work, line):
     return seconds, out.read_text(errors="replace") if out.exists() else ""
 
 
-MACHINES = {"nestbox": run_nestbox, "walk": run_walk, "shadow": run_shadow, "tcg": run_tcg, "bochs": run_bochs}
+MACHINES = {"nestbox": run_nestbox, "walk": run_walk, "shadow": run_shadow, "combined": run_combined,
+            "tcg": run_tcg, "bochs": run_bochs}
 
 
 def measure(args, work, machines, workload, rounds):
@@ -103,7 +109,7 @@ def measure(args, work, machines, workload, rounds):
     for run in range(args.runs):
         order = machines if run % 2 == 0 else machines[::-1]
         for m in order:
-            base, _ = MACHINES[m](args, work, "none 0")
+            base, _ = MACHINES[m](args, work, f"{workload} 0")
             seconds, text = MACHINES[m](args, work, f"{workload} {rounds}")
             times[m].append(max(seconds - base, 0.0))
             sums[m] = next((" ".join(line.split()[:2]) for line in text.splitlines()
@@ -132,14 +138,14 @@ def main():
         work = pathlib.Path(folder)
         subprocess.run([str(HERE / "build.sh"), str(work)], check=True)
         print("workload  " + "".join(f"{m + ' ns':>14}" for m in machines) +
-              "".join(f"{r + '/nestbox':>16}" for r in rivals))
+              "".join(f"{r + '/nestbox':>18}" for r in rivals))
         for workload in args.workloads or ROUNDS:
             rounds = max(1, int(ROUNDS[workload] * args.scale))
             ns = measure(args, work, machines, workload, rounds)
             for r in rivals:
                 ratios[r][workload] = ns[r] / max(ns["nestbox"], 1e-3)
             print(f"{workload:<10}" + "".join(f"{ns[m]:14.1f}" for m in machines) +
-                  "".join(f"{ratios[r][workload]:16.2f}" for r in rivals), flush=True)
+                  "".join(f"{ratios[r][workload]:18.2f}" for r in rivals), flush=True)
     for r in rivals:
         integer = [ratios[r][w] for w in INTEGER if w in ratios[r]]
         print(f"geomean {r}/nestbox: integer {geomean(integer):.2f}, "
