@@ -28,7 +28,7 @@ ROUNDS = {
     "alu": 4000000, "core": 4000, "rep": 100000, "chase": 8000000, "switch": 6000000,
     "sse": 2000000, "x87": 1000000, "smc": 400000, "smcdata": 3000000, "fib": 3000, "sieve": 60,
     "pte": 1000000, "cr3": 100000, "int": 2000000, "ud": 2000000, "syscall": 4000000,
-    "pf": 600000, "port": 4000000, "cr3x512": 40000, "chase1g": 4000000,
+    "pf": 600000, "port": 4000000, "cr3x512": 40000, "chase1g": 4000000, "tables": 1000000,
 }
 INTEGER = ["alu", "core", "switch", "fib", "sieve"]
 BOCHSRC = """cpu: model=corei7_haswell_4770, count=1, ips=50000000, reset_on_triple_fault=0
