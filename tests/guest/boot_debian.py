@@ -28,9 +28,12 @@ def command_line(nestbox, folder, flavour, cpus, append):
             "-append", "console=ttyS0 quiet cryptomgr.notests " + append]
 
 
-def boot(command):
-    done = subprocess.run(command + ["--state-hash"], stdin=subprocess.DEVNULL, capture_output=True,
-                          timeout=280, check=False)
+def boot(command, seconds=280):
+    try:
+        done = subprocess.run(command + ["--state-hash"], stdin=subprocess.DEVNULL, capture_output=True,
+                              timeout=seconds, check=False)
+    except subprocess.TimeoutExpired:
+        sys.exit(f"not finished after {seconds} s: {' '.join(command)}")
     text = done.stdout.decode(errors="replace")
     if done.returncode != 0 or "nestbox: /init reached" not in text or "the answer is 42" not in text:
         sys.exit(f"status {done.returncode}\n{text[-3000:]}{done.stderr.decode()}")
