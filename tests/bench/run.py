@@ -35,8 +35,8 @@ BOCHSRC = """cpu: model=corei7_haswell_4770, count=1, ips=50000000, reset_on_tri
 memory: guest=512, host=512
 romimage: file=/usr/share/bochs/BIOS-bochs-latest
 vgaromimage: file=/usr/share/bochs/VGABIOS-lgpl-latest
-ata0-master: type=disk, path={image}, mode=flat, cylinders=20, heads=16, spt=63
-boot: disk
+ata0-master: {drive}
+boot: {boot}
 com1: enabled=1, mode=file, dev={out}
 clock: sync=none
 display_library: term
@@ -86,17 +86,22 @@ def run_tcg(_args, work, line):
                       "-device", "isa-debug-exit,iobase=0xf4,iosize=4"], work)
 
 
-def run_bochs(_args, work, line):
-    image, out = work / "run.img", work / "bochs.out"
-    shutil.copyfile(work / "bench.img", image)
-    with open(image, "r+b") as f:
-        f.seek(512)
-        f.write(line.encode().ljust(512, b"\0"))
-    (work / "bochsrc").write_text(BOCHSRC.format(image=image, out=out))
+def start_bochs(work, drive, boot):
+    out = work / "bochs.out"
+    (work / "bochsrc").write_text(BOCHSRC.format(drive=drive, boot=boot, out=out))
     (work / "rc").write_text("c\n")  # Debian's build has the debugger, which waits for a command
     out.unlink(missing_ok=True)
     seconds, _ = user_time(["script", "-qec", "bochs -q -f bochsrc -rc rc", "/dev/null"], work)
     return seconds, out.read_text(errors="replace") if out.exists() else ""
+
+
+def run_bochs(_args, work, line):
+    image = work / "run.img"
+    shutil.copyfile(work / "bench.img", image)
+    with open(image, "r+b") as f:
+        f.seek(512)
+        f.write(line.encode().ljust(512, b"\0"))
+    return start_bochs(work, f"type=disk, path={image}, mode=flat, cylinders=20, heads=16, spt=63", "disk")
 
 
 MACHINES = {"nestbox": run_nestbox, "walk": run_walk, "shadow": run_shadow, "combined": run_combined,
