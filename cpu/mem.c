@@ -34,6 +34,18 @@ void *mem_write_ptr_slow(struct vcpu *v, u64 la, u32 size)
     return t.kind == SLOT_RAM && !t.watched ? t.host : NULL;
 }
 
+const u8 *mem_watched_ptr(struct vcpu *v, u64 la, u32 size)
+{
+    struct memory *memory = v->mmu->memory;
+    struct target t;
+
+    if (crosses_page(la, size) ||
+        mmu_refill(v->mmu, la, ACCESS_READ | ACCESS_WRITE, &t) != REFILL_OK || t.kind != SLOT_RAM ||
+        (memory_frame(memory, memory_frame_of(memory, t.host))->flags & FRAME_CLEAN) != 0)
+        return NULL;
+    return t.host;
+}
+
 const struct insn *stamp_miss(struct vcpu *v, const struct insn *in, u64 la, u32 size, u32 access)
 {
     const struct tlb_entry *e = &v->tlb[tlb_index(la)];

@@ -37,6 +37,10 @@ static ALWAYS_INLINE void *mem_write_ptr(struct vcpu *v, u64 la, u32 size)
     return mem_write_ptr_slow(v, la, size);
 }
 
+/* Where a store of size bytes within one page would go to RAM that is watched, but by nobody to
+ * whom a store that changes no byte matters; else NULL. Sets A and D as the store would. */
+const u8 *mem_watched_ptr(struct vcpu *v, u64 la, u32 size);
+
 /*
  * Generic accesses. flags: 0, or ACCESS_IMPLICIT (descriptor tables, TSS), ACCESS_STACK (through
  * SS: a non-canonical address is #SS(0) instead of #GP(0)). size 1..8 for values, 1..64 for bytes.

@@ -224,14 +224,38 @@ static void fill(u8 *to, u64 value, u64 n, unsigned w)
     memcpy(to, &value, n);
 }
 
+/* How many of n elements are already what they would be made: a table or a piece of code that is
+ * cleared to be used anew is mostly zero, and nobody who watches it can tell. */
+static u64 stos_unchanged(struct vcpu *v, const struct insn *in, u64 n)
+{
+    const u64 value = reg_read(v, REG_RAX, in->width);
+    const u64 offset = reg_read(v, REG_RDI, in->addr);
+    const u8 *at;
+    u64 la;
+
+    if (goes_down(v) || !seg_linear(v, SEG_ES, offset, (u32)n * in->width, ACCESS_WRITE, &la)) {
+        v->event.kind = EVENT_NONE;
+        return 0;
+    }
+    at = mem_watched_ptr(v, la, (u32)n * in->width);
+    for (u64 i = 0; i < n; i++) {
+        if (at == NULL || load_le(at + i * in->width, in->width) != value)
+            return i;
+    }
+    return n;
+}
+
 static u64 bulk_stos(struct vcpu *v, const struct insn *in, u64 max, bool *stop)
 {
-    const u64 n = min_u64(max, span(v, in, REG_RDI));
+    u64 n = min_u64(max, span(v, in, REG_RDI));
     u8 *to = n == 0 ? NULL : bulk_ptr(v, in, REG_RDI, n, ACCESS_WRITE);
 
     (void)stop;
-    if (to == NULL)
-        return 0;
+    if (to == NULL) {
+        n = n == 0 ? 0 : stos_unchanged(v, in, n);
+        advance(v, in, REG_RDI, n);
+        return n;
+    }
     fill(to, reg_read(v, REG_RAX, in->width), n, in->width);
     advance(v, in, REG_RDI, n);
     return n;

@@ -22,6 +22,7 @@ enum {
     UNSYNC_MAX = 64, /* pages unsync at a time, each with a snapshot of its guest table */
     UNSYNC_AFTER = 8,
     FLOOD_MAX = 3, /* stores to a higher table without a use */
+    FLOOD_WEIGHT = 16, /* of a store that takes an entry away; one that takes nothing away has 1 */
     FETCH_PAGES = 5, /* most pages that one fetch makes */
     DOMAINS = 64, /* second stages that combined pages are kept for, and nobody */
     NDOM_MAX = (1 << 12) - 1,
@@ -55,7 +56,7 @@ struct shadow_page {
     u32 older, newer; /* in order of making */
     slot_ref parents; /* head of the list of slots that point here */
     u32 present; /* entries that are not 0 */
-    u32 stores; /* changed by stores since it was last used */
+    u32 stores; /* since it was last used, by weight */
     u8 unsync; /* its place in the unsync set + 1; 0: in step with the guest's table */
     bool mixed; /* used at several linear bases */
     bool recent; /* used since it was last looked at for reclaim */

@@ -99,18 +99,22 @@ static bool store_to_page(struct shadow *shadow, u32 index, const struct store *
 
     if (shadow->options.sync == SYNC_LAZY && !frame_has_higher(shadow, page->frame))
         return changes(store, store->offset, store->size);
-    if (!drop_changed(shadow, page, store))
+    if (drop_changed(shadow, page, store))
+        page->stores += FLOOD_WEIGHT;
+    else if (page->role.level > 1)
+        page->stores++; /* a table being filled, or something else by now */
+    else
         return false;
-    page->stores++;
     if (page->role.level > 1) {
-        if (page->stores >= FLOOD_MAX) { /* a table no more, or torn down */
+        if (page->stores >= FLOOD_MAX * FLOOD_WEIGHT) { /* a table no more, or torn down */
             shadow->stats.flood_zaps++;
             page_zap(shadow, index);
         }
         return false;
     }
-    return shadow->options.sync == SYNC_STRICT && page->stores > shadow->options.unsync_after &&
-           page->present != 0 && !frame_has_higher(shadow, page->frame);
+    return shadow->options.sync == SYNC_STRICT &&
+           page->stores > shadow->options.unsync_after * FLOOD_WEIGHT && page->present != 0 &&
+           !frame_has_higher(shadow, page->frame);
 }
 
 void shadow_store(struct shadow *shadow, u64 frame, u32 offset, const u8 *from, u32 size)
