@@ -8,6 +8,16 @@ static void raise_denormal(const struct ext_parts *a, const struct ext_parts *b,
         env->flags |= FP_DE;
 }
 
+/* The number ST(0), where the tables of the SDM give it as the result: nothing is computed, so also
+ * a denormal that finds UE unmasked does not underflow. A pseudo-denormal becomes a normal number.
+ */
+static struct f80 unchanged(struct f80 a)
+{
+    if (!(a.se & 0x7fff) && a.mant >> 63)
+        a.se |= 1;
+    return a;
+}
+
 /* FSCALE with a zero or an infinity: SDM Vol 2A table 3-31. */
 static struct f80 scale_special(const struct ext_parts *a, const struct ext_parts *b,
                                 struct fp_env *env)
@@ -33,7 +43,9 @@ struct f80 fp80_scale(struct f80 a, struct f80 b, struct fp_env *env)
     if (pb.class == FP_CLASS_INF || pa.class != FP_CLASS_FINITE)
         return scale_special(&pa, &pb, env);
     raise_denormal(&pa, &pb, env);
-    if (pb.class == FP_CLASS_FINITE && pb.exp >= F80_BIAS) {
+    if (pb.class == FP_CLASS_ZERO)
+        return unchanged(a);
+    if (pb.exp >= F80_BIAS) {
         /* 2^17 is beyond what any exponent can bear. */
         const i32 exponent = pb.exp - F80_BIAS;
 
@@ -151,6 +163,6 @@ struct f80 fp80_remainder(struct f80 a, struct f80 b, bool nearest, u64 *quotien
     if (pa.class == FP_CLASS_ZERO)
         return a;
     if (pb.class == FP_CLASS_INF)
-        return ext_round(pa.sign, pa.exp, (u128)pa.sig << 64, FP_PREC_64, env);
+        return unchanged(a);
     return remainder_finite(&pa, &pb, nearest, quotient, partial, env);
 }

@@ -162,8 +162,18 @@ static u64 gather_offset(const struct vcpu *v, const struct insn *in, u32 index_
     return v->state.reg[in->base] + (index << in->scale) + (u64)in->disp;
 }
 
-/* An exception in the middle: what is complete stays, its mask elements clear (SDM Vol 2C VGATHER).
- */
+/* The sign of each mask element in all its bits; zero behind the elements. */
+static union vec gather_mask(u32 select, u32 count, u32 size)
+{
+    union vec mask = {.q = {0}};
+
+    for (u32 i = 0; i < count; i++)
+        memset(mask.b + i * size, select >> i & 1 ? 0xff : 0, size);
+    return mask;
+}
+
+/* An exception: what is complete stays, its mask elements clear, the others extended (SDM Vol 2C,
+ * VPGATHERDD, Operation). */
 static void gather_interrupted(struct vcpu *v, const struct insn *in, const struct operands *x)
 {
     if (v->event.kind != EVENT_EXCEPTION)
@@ -185,6 +195,7 @@ static bool gather(struct vcpu *v, const struct insn *in, struct operands *x, u3
 
     if (in->reg == in->vvvv || in->reg == in->index || in->vvvv == in->index)
         return RAISE_UD(v);
+    x->vec[2] = gather_mask(select, count, size);
     for (u32 i = 0; i < count; i++) {
         u64 la;
 
@@ -192,8 +203,7 @@ static bool gather(struct vcpu *v, const struct insn *in, struct operands *x, u3
             (!masked_address(v, in, gather_offset(v, in, index_size, i), 0, size, ACCESS_READ,
                              &la) ||
              !mem_load_bytes(v, la, x->vec[0].b + i * size, size, segment_flag(in)))) {
-            if (i != 0)
-                gather_interrupted(v, in, x);
+            gather_interrupted(v, in, x);
             return false;
         }
         memset(x->vec[2].b + i * size, 0, size);

@@ -54,6 +54,12 @@ STAMP_G_EX(movsx1, sem_sign1, 1)
 STAMP_G_EX(movsx2, sem_sign2, 2)
 STAMP_G_EX(movsx4, sem_sign4, 4)
 
+/* MOVSXD of 16 bits reads just these: not by the handler that loads 32. */
+static insn_run stamp_movsxd(const struct insn *in, u32 mode)
+{
+    return in->width == 2 ? NULL : stamp_movsx4_G_EX(in, mode);
+}
+
 /* MOV between the accumulator and an absolute offset. */
 #define STAMP_MOFFS_(w, name, kind)                                                                \
     STAMP_FN(run_mov_a_o_##name##w)                                                                \
@@ -350,7 +356,7 @@ const struct insn_def isa_move[] = {
     {"movzx", "0f b7 /r", "=Gv,Ew", exec_mov, .stamp = stamp_movzx2_G_EX},
     {"movsx", "0f be /r", "=Gv,Eb", exec_movsx1, .stamp = stamp_movsx1_G_EX},
     {"movsx", "0f bf /r", "=Gv,Ew", exec_movsx2, .stamp = stamp_movsx2_G_EX},
-    {"movsxd", "63 /r", "=Gv,Ed", exec_movsx4, ONLY64, .stamp = stamp_movsx4_G_EX},
+    {"movsxd", "63 /r", "=Gv,Ez", exec_movsx4, ONLY64, .stamp = stamp_movsxd},
     {"lea", "8d /r", "=Gv,M", exec_lea, .stamp = stamp_lea},
     {"xchg", "86 /r", "+Eb,+Gb", exec_xchg, LOCKABLE, .stamp = stamp_xchg},
     {"xchg", "87 /r", "+Ev,+Gv", exec_xchg, LOCKABLE, .stamp = stamp_xchg},

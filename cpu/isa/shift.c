@@ -3,9 +3,9 @@
  * Shifts, rotates, double shifts and the flagless shifts of BMI2: SDM Vol 2, by mnemonic.
  *
  * Counts are masked to 5 bits, 6 with 64-bit operands; a count of 0 changes no flag. Undefined
- * flags: OF for counts over 1 follows the rule for 1 (as processors do); AF is cleared by shifts
- * and kept by rotates; CF of a SHL or SHR by more than the width is 0. SHLD and SHRD of 16 bits by
- * more than 16 work on the 48 bits destination:source:destination, as Intel processors do.
+ * flags: OF for counts over 1 follows the rule for 1 (as AMD processors do); AF is cleared by
+ * shifts and kept by rotates; CF of a SHL or SHR by more than the width is 0. SHLD and SHRD of 16
+ * bits by more than 16 work on the 48 bits destination:source:destination, as Intel processors do.
  */
 #include "cpu/isa/isa.h"
 #include "cpu/stamp.h"

@@ -6,8 +6,10 @@
  * Each iteration retires as an instruction of its own. A REP form goes on in one call as far as the
  * budget (v->left) reaches, page by page in bulk, and is left by an RIP that stays at the
  * instruction itself. What it has done so far is architecturally committed, also when a later
- * iteration faults: the exception to the rule that a fault changes nothing. Flags of SCAS and CMPS
- * are those of the last iteration done.
+ * iteration faults: the exception to the rule that a fault changes nothing. The flags of
+ * SCAS and CMPS are written when the repetition ends: a fault, a trap or an interrupt before that
+ * finds those from before the instruction (SDM Vol 2B, REP, about faults; Intel processors, about
+ * all).
  */
 #include "cpu/isa/isa.h"
 #include "cpu/stamp.h"
@@ -382,6 +384,7 @@ static enum string_result repeat(struct vcpu *v, const struct insn *in, const st
     const u64 budget = single || v->left < 0 ? 1 : (u64)v->left + 1;
     const u64 max = min_u64(count, budget);
     const bool bulk = !single && (v->mode & MODE_ALIGN) == 0;
+    const struct lazy_flags before = v->lazy;
     enum string_result result = STRING_DONE;
     bool stop = false;
     u64 done = 0;
@@ -403,10 +406,14 @@ static enum string_result repeat(struct vcpu *v, const struct insn *in, const st
     }
     if (done != 0)
         reg_write(v, REG_RCX, in->addr, count - done);
-    if (result != STRING_DONE)
-        return result;
-    v->left -= (i64)done - 1;
-    return done < count && !stop ? STRING_AGAIN : STRING_DONE;
+    if (result == STRING_DONE) {
+        v->left -= (i64)done - 1;
+        if (done == count || stop)
+            return STRING_DONE;
+        result = STRING_AGAIN;
+    }
+    v->lazy = before;
+    return result;
 }
 
 static bool is_repeated(const struct insn *in)

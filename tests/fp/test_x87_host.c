@@ -3,6 +3,7 @@
  * codes, in all rounding and precision modes, masked and unmasked. */
 #include "tests/effort.h"
 #include "tests/fp/values.h"
+#include "tests/fp/vendor.h"
 
 #include <check.h>
 
@@ -69,6 +70,18 @@ static void check_same(const char *what, struct f80 a, struct f80 b, struct outc
         ours.low, ours.sw);
 }
 
+/* Did the host compute and underflow where it may (tests/fp/vendor.h)? As a product with 1 does. */
+static bool underflowed(bool fscale, struct f80 a, struct f80 b, const struct fp_env *env,
+                        struct outcome host)
+{
+    struct fp_env again = {.rounding = env->rounding, .masks = env->masks, .precision = FP_PREC_64};
+    const struct outcome o = outcome80(fp80_mul(a, F80_ONE, &again), a, &again);
+
+    return keeping_may_underflow(fscale, a, b, env->masks) && (o.sw & FP_UE) && host.low == o.low &&
+           host.high == o.high &&
+           ((host.sw ^ o.sw) & (FP_ALL | SW_C0 | SW_C1 | SW_C2 | SW_C3)) == 0;
+}
+
 /* Run an instruction with ST(0) = a and ST(1) = b; ST(0) afterwards (after `drop`). */
 #define HOST_X87(o, insn, drop, a, b)                                                              \
     do {                                                                                           \
@@ -120,7 +133,8 @@ START_TEST(fscale_agrees)
             b.se = (u16)((b.se & 0x8000) | (0x3fff + random_below(20) - 2)), b.mant |= BIT(63);
         HOST_X87(host, "fscale", "", a, b);
         ours = outcome80(fp80_scale(a, b, &env), a, &env);
-        check_same("fscale", a, b, host, ours, FP_ALL | SW_C1);
+        if (!underflowed(true, a, b, &env, host))
+            check_same("fscale", a, b, host, ours, FP_ALL | SW_C1);
     }
 }
 END_TEST
@@ -172,8 +186,9 @@ static void remainder_agrees(bool nearest)
             ours.sw |= (u16)((quotient & 4 ? SW_C0 : 0) | (quotient & 2 ? SW_C3 : 0) |
                              (quotient & 1 ? SW_C1 : 0) | (partial ? SW_C2 : 0));
         }
-        check_same(nearest ? "fprem1" : "fprem", a, b, host, ours,
-                   FP_ALL | SW_C0 | SW_C1 | SW_C2 | SW_C3);
+        if (!underflowed(false, a, b, &env, host))
+            check_same(nearest ? "fprem1" : "fprem", a, b, host, ours,
+                       FP_ALL | SW_C0 | SW_C1 | SW_C2 | SW_C3);
     }
 }
 

@@ -5,6 +5,7 @@
  * modes.
  */
 #include "tests/fp/native.h"
+#include "tests/fp/vendor.h"
 
 #if defined(__x86_64__)
 
@@ -156,6 +157,19 @@ static u32 memory_kind(const struct row *row)
     return row->opcode == 0xdb ? 4 : row->opcode >> 2 & 1;
 }
 
+/* Did the host compute and underflow where it may? test_x87_host.c looks at the result. */
+static bool underflowed(const struct row *row, const struct machine *in, const struct machine *host)
+{
+    const bool fscale = strcmp(row->def.name, "fscale") == 0;
+    struct f80 a, b;
+
+    if (!fscale && strncmp(row->def.name, "fprem", 5) != 0)
+        return false;
+    memcpy(&a, in->st, 10);
+    memcpy(&b, in->st + 10, 10);
+    return keeping_may_underflow(fscale, a, b, in->env[ENV_FCW]) && (host->env[ENV_FSW] & FP_UE);
+}
+
 static void check_row(const struct row *row, bool memory)
 {
     for (u32 i = 0; i < ROUNDS; i++) {
@@ -172,7 +186,8 @@ static void check_row(const struct row *row, bool memory)
             struct machine ours = in;
 
             run_guest(&n, &ours, generic);
-            check_same(row, &n, &in, &host, &ours, generic);
+            if (!underflowed(row, &in, &host))
+                check_same(row, &n, &in, &host, &ours, generic);
         }
         ck_assert_mem_eq(&after[0], &after[1], sizeof(after[0]));
     }

@@ -250,6 +250,26 @@ START_TEST(constants_follow_the_rounding_mode)
 }
 END_TEST
 
+/* SDM Vol 2A: with these operands the result is ST(0). */
+START_TEST(denormal_that_is_kept_does_not_underflow)
+{
+    struct fpu_state *fpu = &guest->state.fpu;
+
+    fpu->fcw = 0x37f & ~FP_UE;
+    fpu->fsw = 6 << 11;
+    fpu->ftw = 0xc0;
+    fpu->st[6] = (struct f80){.mant = 5};
+    fpu->st[7] = (struct f80){0};
+    ck_assert(RUN("\xd9\xfd")); /* fscale */
+    fpu->st[7] = (struct f80){.mant = BIT(63), .se = 0x7fff};
+    ck_assert(RUN("\xd9\xf8")); /* fprem */
+    ck_assert(RUN("\xd9\xf5")); /* fprem1 */
+    ck_assert_uint_eq(fpu->st[6].mant, 5);
+    ck_assert_uint_eq(fpu->st[6].se, 0);
+    ck_assert_uint_eq(fpu->fsw, 6 << 11 | FP_DE);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("x87 state");
@@ -272,6 +292,7 @@ int main(void)
     tcase_add_test(c, stmxcsr_sees_the_flags_of_earlier_instructions);
     tcase_add_test(c, ldmxcsr_refuses_reserved_bits);
     tcase_add_test(c, constants_follow_the_rounding_mode);
+    tcase_add_test(c, denormal_that_is_kept_does_not_underflow);
     suite_add_tcase(suite, c);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -153,6 +153,16 @@ START_TEST(enter_copies_the_display_and_leave_undoes_it)
 }
 END_TEST
 
+START_TEST(movsxd_of_16_bits_reads_no_more)
+{
+    enter_64();
+    put(0x3ff000 - 2, &(u16){0x8001}, 2); /* the page at 3ff000 is not mapped */
+    v->state.reg[REG_RSI] = 0x3ff000 - 2;
+    RUN("\x66\x63\x06\xf4");
+    ck_assert_uint_eq(v->state.reg[REG_RAX], 0x8001);
+}
+END_TEST
+
 START_TEST(push_that_faults_changes_nothing)
 {
     enter_64();
@@ -344,6 +354,25 @@ START_TEST(rep_that_faults_stays_at_the_faulting_element)
 }
 END_TEST
 
+START_TEST(repeated_compare_writes_flags_only_at_its_end)
+{
+    const u64 before = FLAG_CF | FLAG_OF | FLAG_SF;
+
+    enter_64();
+    v->state.reg[REG_RDI] = 0x3ff000 - 20;
+    v->state.reg[REG_RCX] = 100;
+    v->state.reg[REG_RAX] = 0x55;
+    rflags_set(v, before);
+    put(CODE, "\xf2\xae\xf4", 3); /* repne scasb; hlt */
+    ck_assert_int_eq(vcpu_run(v, 5), RUN_SLICE);
+    ck_assert_uint_eq(v->state.reg[REG_RCX], 95);
+    ck_assert_uint_eq(v->state.rflags & FLAGS_ARITH, before);
+    ck_assert_int_eq(vcpu_run(v, 1000), RUN_HALT); /* a page fault */
+    ck_assert_uint_eq(v->state.reg[REG_RCX], 80);
+    ck_assert_uint_eq(v->state.rflags & FLAGS_ARITH, before);
+}
+END_TEST
+
 START_TEST(rep_with_a_count_of_0_leaves_upper_halves)
 {
     enter_64();
@@ -397,11 +426,13 @@ int main(void)
         push_and_pop_of_rsp_itself,
         pusha_and_popa_mirror_each_other,
         enter_copies_the_display_and_leave_undoes_it,
+        movsxd_of_16_bits_reads_no_more,
         push_that_faults_changes_nothing,
         rep_movs_copies_element_by_element,
         rep_stos_fills,
         repeated_compares_stop_at_the_right_element,
         rep_that_faults_stays_at_the_faulting_element,
+        repeated_compare_writes_flags_only_at_its_end,
         rep_with_a_count_of_0_leaves_upper_halves,
         string_offsets_wrap_in_the_address_size,
         single_string_instructions_move_both_ways,

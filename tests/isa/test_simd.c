@@ -445,6 +445,21 @@ START_TEST(a_gather_that_faults_keeps_what_is_complete)
 }
 END_TEST
 
+START_TEST(a_gather_that_faults_extends_its_mask)
+{
+    enter_simd();
+    v->state.ymm[0] = (union vec){.q = {0, 8}};
+    v->state.ymm[1] = (union vec){.q = {5, 6}};
+    v->state.ymm[3] = (union vec){.d = {BIT(31) | 1, 2, BIT(31), 3, BIT(31)}};
+    /* vpgatherqd xmm1, [rsi+xmm0], xmm3: the first of two elements faults */
+    RAISES("\xc4\xe2\x61\x91\x0c\x06", HOLE, VEC_PF);
+    ck_assert_uint_eq(v->state.ymm[1].q[0], 5);
+    ck_assert_uint_eq(v->state.ymm[3].q[0], 0xffffffff);
+    ck_assert_uint_eq(v->state.ymm[3].q[1], 0);
+    ck_assert_uint_eq(v->state.ymm[3].q[2], 0);
+}
+END_TEST
+
 START_TEST(a_gather_with_equal_registers_is_undefined)
 {
     enter_simd();
@@ -716,6 +731,7 @@ int main(void)
         a_masked_store_that_faults_stores_nothing,
         maskmovdqu_writes_the_selected_bytes,
         a_gather_that_faults_keeps_what_is_complete,
+        a_gather_that_faults_extends_its_mask,
         a_gather_with_equal_registers_is_undefined,
         legacy_forms_keep_the_upper_half_and_vex_forms_clear_it,
         mmx_use_makes_all_tags_valid_and_emms_empties_them,
