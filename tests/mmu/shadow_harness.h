@@ -5,34 +5,47 @@
  * it (where it goes, error code, accessed and dirty bits), and each step ends with the audit.
  *
  * Tests run over a matrix of cells: {strict, lazy, drop} x {plain, KVM parity} x {large, small
- * pages}. Under lazy the laboratory's guest is well behaved: it flushes before the first access
- * after an edit, unless the test sets `careless`.
+ * pages}, those with second stages also x {shadow, combined}. Under lazy the laboratory's guest is
+ * well behaved: it flushes before the first access after an edit, unless the test sets `careless`.
+ *
+ * A nested guest's addresses are those of the machine plus LAB_SHIFT, as its second stage is made.
  */
 #ifndef TESTS_MMU_SHADOW_HARNESS_H
 #define TESTS_MMU_SHADOW_HARNESS_H
 
+#include "mmu/nested.h"
 #include "mmu/shadow/shadow_impl.h"
 #include "mmu/walk.h"
 #include "tests/mmu/guest.h"
 
 enum {
     LAB_CELLS = 12,
+    LAB_NESTED_CELLS = 24, /* the second half: combined */
     LAB_CPUS = 2,
     LAB_RAM = 8 << 20,
     LAB_UNSYNC_AFTER = 2, /* strict: the third store to a level-1 table without a use */
     LAB_COPIED = 64, /* frames that hold tables: the oracle has a copy of them */
     LAB_FIRST_TABLE = 0x1000, /* lab_table() hands out frames from here up */
     LAB_DATA = 0x100000, /* and data goes from here up, by habit */
+    LAB_SHIFT = 0x40000, /* where a nested guest sees the machine's address 0 */
 };
+
+/* EPT entries. */
+enum { RWX = 7, WB = 6 << 3, EPT_A = 1 << 8, EPT_D = 1 << 9 };
+
+/* Settings of an EPT. */
+enum { EPT_AD = 1, EPT_EXECONLY = 2, EPT_MBEC = 4 };
 
 /* What a CPU has set. */
 struct lab_cpu {
     union mmu_role role;
     u64 root;
     u64 pdptes[4];
+    struct mmu_second_stage second; /* role 0: none */
     bool user, ac;
     u32 pkru, pkrs;
     bool pending; /* the guest edited something and did not flush here yet */
+    bool pending_second; /* the same for second stages */
 };
 
 struct lab {
@@ -54,6 +67,7 @@ struct lab_answer {
     u64 at; /* REFILL_OK: the physical address */
     const u8 *host; /* of the byte, NULL if not RAM or ROM */
     bool watched; /* a write that must go through memory_store() */
+    struct mmu_nested_fault nested; /* REFILL_NESTED */
 };
 
 /* As ck_assert(), which costs a system call each time. */
@@ -70,10 +84,11 @@ static inline struct shadow_options lab_options(int cell)
     static const enum shadow_sync policies[] = {SYNC_STRICT, SYNC_LAZY, SYNC_DROP};
 
     return (struct shadow_options){
-        .sync = policies[cell / 4],
+        .sync = policies[cell % LAB_CELLS / 4],
         .unsync_after = LAB_UNSYNC_AFTER,
         .kvm_parity = (cell & 2) != 0,
         .small_pages = (cell & 1) != 0,
+        .combined = cell >= LAB_CELLS,
     };
 }
 
@@ -127,6 +142,17 @@ static inline struct mmu_state *lab_state(struct lab *l)
     return l->mmu[l->now]->impl;
 }
 
+static inline bool lab_is_nested(struct lab *l)
+{
+    return lab_cpu(l)->second.role.word != 0;
+}
+
+/* Where the running guest sees the machine's address 0. */
+static inline u64 lab_shift(struct lab *l)
+{
+    return lab_is_nested(l) ? LAB_SHIFT : 0;
+}
+
 static inline bool lab_is(const struct lab *l, enum shadow_sync sync)
 {
     return l->options.sync == sync;
@@ -137,7 +163,7 @@ static inline bool lab_is(const struct lab *l, enum shadow_sync sync)
 static inline void lab_edited(struct lab *l)
 {
     for (u32 i = 0; i < LAB_CPUS; i++)
-        l->cpu[i].pending = true;
+        l->cpu[i].pending = l->cpu[i].pending_second = true;
     lab_audit(l);
 }
 
@@ -189,22 +215,48 @@ static inline u64 lab_table(struct lab *l)
 
 /* ---- what the CPU sets ---- */
 
-/* Another context, without a flush: a PCID load that keeps translations. */
-static inline void lab_switch(struct lab *l)
+static inline void lab_switch_quietly(struct lab *l)
 {
     struct lab_cpu *c = lab_cpu(l);
     const bool pae = c->role.format == PAGING_PAE;
 
+    mmu_set_second_stage(l->mmu[l->now], lab_is_nested(l) ? &c->second : NULL);
     mmu_set_context(l->mmu[l->now], c->role, (gpa_t){c->root}, pae ? c->pdptes : NULL);
     mmu_set_privilege(l->mmu[l->now], c->user, c->ac);
     mmu_set_keys(l->mmu[l->now], c->pkru, c->pkrs);
+}
+
+/* Another context, without a flush: a PCID load that keeps translations. */
+static inline void lab_switch(struct lab *l)
+{
+    lab_switch_quietly(l);
     lab_audit(l);
+}
+
+/* What a CPU had loaded once, as an entry to a nested guest or an exit from it loads it. */
+static inline void lab_load(struct lab *l, const struct lab_cpu *saved)
+{
+    const bool pending_second = lab_cpu(l)->pending_second;
+
+    *lab_cpu(l) = *saved;
+    lab_cpu(l)->pending = true;
+    lab_cpu(l)->pending_second = pending_second;
+    lab_switch_quietly(l);
 }
 
 static inline void lab_flush(struct lab *l)
 {
     mmu_invalidate_all(l->mmu[l->now]);
     lab_cpu(l)->pending = false;
+    lab_audit(l);
+}
+
+/* INVEPT of all contexts, or what SVM has for it. */
+static inline void lab_flush_second(struct lab *l)
+{
+    mmu_invalidate_second(l->mmu[l->now]);
+    for (u32 i = 0; i < LAB_CPUS; i++)
+        l->cpu[i].pending_second = false;
     lab_audit(l);
 }
 
@@ -221,7 +273,7 @@ static inline void lab_set_cr3(struct lab *l, u64 root)
 
     c->root = root;
     for (u32 i = 0; c->role.format == PAGING_PAE && i < 4; i++)
-        c->pdptes[i] = mmu_read_physical(l->mmu[l->now], (gpa_t){root + i * 8u}, 8);
+        c->pdptes[i] = mmu_read_physical(l->mmu[l->now], (gpa_t){root - lab_shift(l) + i * 8u}, 8);
     lab_switch(l);
     lab_flush(l);
 }
@@ -240,8 +292,16 @@ static inline void lab_start(struct lab *l, enum paging_format format)
     lab_cpu(l)->role = role_of(format);
     lab_cpu(l)->role.level = pt_formats[format].root_level & 7u;
     for (u32 i = 0; format == PAGING_PAE && i < 4; i++)
-        lab_put8(l, root + i * 8u, lab_table(l) | P);
-    lab_set_cr3(l, root);
+        lab_put8(l, root + i * 8u, (lab_table(l) + lab_shift(l)) | P);
+    lab_set_cr3(l, root + lab_shift(l));
+}
+
+/* No paging: linear is physical, or nested-physical. */
+static inline void lab_start_unpaged(struct lab *l)
+{
+    lab_cpu(l)->role.word = 0;
+    lab_cpu(l)->root = 0;
+    lab_switch(l);
 }
 
 /* ---- building tables ---- */
@@ -251,6 +311,7 @@ static inline void lab_start(struct lab *l, enum paging_format format)
 static inline u64 lab_entry(struct lab *l, u64 va, u32 level)
 {
     const struct pt_format *f = &pt_formats[lab_cpu(l)->role.format];
+    const u64 shift = lab_shift(l);
     u64 table = lab_cpu(l)->root;
 
     if (f->root_registers != 0)
@@ -258,12 +319,12 @@ static inline u64 lab_entry(struct lab *l, u64 va, u32 level)
     for (u32 n = f->root_level;; n--) {
         const struct pt_level *at_level = &f->level[n];
         const u64 index = va >> at_level->shift & (BIT(at_level->index_bits) - 1);
-        const u64 at = table + index * f->entry_bytes;
+        const u64 at = table - shift + index * f->entry_bytes;
 
         if (n == level)
             return at;
         if ((lab_get(l, at) & P) == 0)
-            lab_put(l, at, lab_table(l) | P | W | U);
+            lab_put(l, at, (lab_table(l) + shift) | P | W | U);
         table = lab_get(l, at) & BITS(51, PAGE_SHIFT);
     }
 }
@@ -271,6 +332,83 @@ static inline u64 lab_entry(struct lab *l, u64 va, u32 level)
 static inline void lab_map(struct lab *l, u64 va, u32 level, u64 entry)
 {
     lab_put(l, lab_entry(l, va, level), entry);
+}
+
+/* ---- second stages ---- */
+
+static inline const struct pt_format *lab_second_format(struct lab *l)
+{
+    return &pt_formats[lab_cpu(l)->second.role.format];
+}
+
+/* The entry of this level for a nested-physical address, in the machine; the tables above it are
+ * made as needed, with all rights. */
+static inline u64 lab_second_entry(struct lab *l, u64 at, u32 level)
+{
+    const struct pt_format *f = lab_second_format(l);
+    const u32 root_level = f->root_level + (f->root_registers != 0);
+    u64 table = lab_cpu(l)->second.root.v;
+
+    for (u32 n = root_level;; n--) {
+        const bool pdpt = n > f->root_level;
+        const u32 shift = pdpt ? 30 : f->level[n].shift;
+        const u64 index = at >> shift & (BIT(pdpt ? 2u : f->level[n].index_bits) - 1);
+        const u64 place = table + index * f->entry_bytes;
+        u64 entry = 0;
+
+        if (n == level)
+            return place;
+        memory_read(l->g.memory, (hpa_t){place}, &entry, f->entry_bytes);
+        if (entry == 0) {
+            entry = lab_table(l) | (pdpt ? P : RWX); /* which is P | W | U, too */
+            lab_write(l, place, &entry, f->entry_bytes);
+        }
+        table = entry & BITS(51, PAGE_SHIFT);
+    }
+}
+
+static inline void lab_second_map(struct lab *l, u64 at, u32 level, u64 entry)
+{
+    lab_write(l, lab_second_entry(l, at, level), &entry, lab_second_format(l)->entry_bytes);
+}
+
+/* A second stage with the machine at LAB_SHIFT, as far as one table of level 1 reaches. */
+static inline void lab_start_second(struct lab *l, struct mmu_second_stage second)
+{
+    const u32 bytes = pt_formats[second.role.format].entry_bytes;
+    u8 table[PAGE_SIZE] = {0};
+
+    lab_cpu(l)->second = second;
+    for (u64 i = LAB_SHIFT >> PAGE_SHIFT; i < PAGE_SIZE / bytes; i++)
+        store_le(table + i * bytes, ((i << PAGE_SHIFT) - LAB_SHIFT) | RWX, bytes);
+    lab_write(l, lab_second_entry(l, 0, 1), table, sizeof(table));
+}
+
+/* settings: EPT_AD etc. */
+static inline struct mmu_second_stage lab_ept(u64 root, u32 levels, u32 settings)
+{
+    const struct ept_features features = {
+        .execonly = (settings & EPT_EXECONLY) != 0,
+        .gbpages = true,
+        .mbec = (settings & EPT_MBEC) != 0,
+    };
+
+    return second_stage_ept(root | (levels - 1) << 3 | 6 | ((settings & EPT_AD) != 0 ? BIT(6) : 0),
+                            &features);
+}
+
+static inline void lab_start_ept(struct lab *l, u32 levels, u32 settings)
+{
+    lab_start_second(l, lab_ept(lab_table(l), levels, settings));
+}
+
+/* host: the paging of the hypervisor. */
+static inline void lab_start_npt(struct lab *l, enum paging_format host)
+{
+    union mmu_role role = role_of(host);
+
+    role.level = pt_formats[host].root_level & 7u;
+    lab_start_second(l, second_stage_npt(role, lab_table(l)));
 }
 
 /* ---- the oracle ---- */
@@ -288,7 +426,9 @@ static inline bool lab_oracle_read(void *ctx, gpa_t at, u32 bytes, struct walk_s
         return true;
     step->host = slot->host + (address - slot->base);
     step->frame = memory_frame_of(l->g.memory, step->host);
-    step->entry = load_le(step->host, bytes);
+    step->entry =
+        load_le(step->frame < LAB_COPIED ? l->copy + (step->host - l->g.memory->bytes) : step->host,
+                bytes);
     return true;
 }
 
@@ -323,6 +463,25 @@ static inline struct lab_answer lab_place(struct lab *l, u64 gpa)
     };
 }
 
+/* The same through both stages. */
+static inline struct lab_answer lab_expect_nested(struct lab *l, const struct walk *first,
+                                                  const struct accessor *who, u64 va, u32 access)
+{
+    const struct lab_cpu *c = lab_cpu(l);
+    struct pt_rules rules;
+    const struct walk second = {.rules = &rules, .memory = first->memory, .root = c->second.root};
+    struct nested_walk n = {.first = first, .second = &second, .role = c->second.role, .who = who};
+
+    pt_rules_init(&rules, c->second.role, lab_state(l)->phys_bits);
+    switch (nested_walk(&n, va, access)) {
+    case NESTED_DONE: break;
+    case NESTED_PAGE_FAULT:
+        return (struct lab_answer){.result = REFILL_PAGE_FAULT, .error = n.error_code};
+    case NESTED_FAULT: return (struct lab_answer){.result = REFILL_NESTED, .nested = n.fault};
+    }
+    return lab_place(l, n.t.gpa.v);
+}
+
 /* What the access must give; its accessed and dirty bits go to the copy of the tables. */
 static inline struct lab_answer lab_expect(struct lab *l, u64 va, u32 access)
 {
@@ -344,11 +503,13 @@ static inline struct lab_answer lab_expect(struct lab *l, u64 va, u32 access)
     u32 error;
 
     memcpy(l->copy, l->g.memory->bytes, sizeof(l->copy));
-    if (c->role.format == PAGING_NONE)
+    if (c->role.format == PAGING_NONE && !lab_is_nested(l))
         return lab_place(l, va);
     pt_rules_init(&rules, c->role, lab_state(l)->phys_bits);
     if (!lab_is_canonical(rules.format, va))
         return (struct lab_answer){.result = REFILL_NONCANONICAL};
+    if (lab_is_nested(l))
+        return lab_expect_nested(l, &w, &who, va, access);
     stop = walk(&w, va, &t);
     if (stop != WALK_DONE)
         return (struct lab_answer){.result = REFILL_PAGE_FAULT,
@@ -379,6 +540,8 @@ static inline struct lab_answer lab_ask(struct lab *l, u64 va, u32 access)
         answer.error = mmu->fault.error_code;
         LAB_MUST(mmu->fault.va == va);
     }
+    if (answer.result == REFILL_NESTED)
+        answer.nested = mmu->nested;
     if (answer.result != REFILL_OK)
         return answer;
     answer.at = target.hpa.v;
@@ -387,19 +550,37 @@ static inline struct lab_answer lab_ask(struct lab *l, u64 va, u32 access)
     return answer;
 }
 
+static inline bool lab_same_nested(const struct mmu_nested_fault *a,
+                                   const struct mmu_nested_fault *b)
+{
+    return a->gpa.v == b->gpa.v && a->va == b->va && a->linear_valid == b->linear_valid &&
+           a->table == b->table && a->access == b->access && a->reason == b->reason &&
+           a->rights2 == b->rights2 && a->rights == b->rights && a->role.word == b->role.word;
+}
+
+/* Is something stale, perhaps? */
+static inline bool lab_is_behind(struct lab *l)
+{
+    return lab_is(l, SYNC_LAZY) &&
+           (lab_cpu(l)->pending || (lab_is_nested(l) && lab_cpu(l)->pending_second));
+}
+
 /* An access, compared with the oracle. */
 static inline struct lab_answer lab_access(struct lab *l, u64 va, u32 access)
 {
     struct lab_answer expected, answer;
 
-    if (lab_is(l, SYNC_LAZY) && lab_cpu(l)->pending && !l->careless)
+    if (lab_is_behind(l) && !l->careless) {
+        if (lab_is_nested(l))
+            lab_flush_second(l);
         lab_flush(l);
+    }
     expected = lab_expect(l, va, access);
     answer = lab_ask(l, va, access);
     lab_audit(l);
     if (answer.host != NULL && answer.at == 0)
         answer.at = expected.at;
-    if (lab_is(l, SYNC_LAZY) && lab_cpu(l)->pending)
+    if (lab_is_behind(l))
         return answer;
     if (answer.result != expected.result || answer.error != expected.error ||
         answer.host != expected.host || answer.at != expected.at)
@@ -409,6 +590,9 @@ static inline struct lab_answer lab_access(struct lab *l, u64 va, u32 access)
                      (unsigned long long)expected.at);
     if (memcmp(l->copy, l->g.memory->bytes, sizeof(l->copy)) != 0)
         ck_abort_msg("%llx access %u: accessed or dirty bits differ", (unsigned long long)va,
+                     access);
+    if (answer.result == REFILL_NESTED && !lab_same_nested(&answer.nested, &expected.nested))
+        ck_abort_msg("%llx access %u: another report of the second stage", (unsigned long long)va,
                      access);
     return answer;
 }
@@ -511,8 +695,8 @@ static inline const struct shadow_stats *lab_stats(const struct lab *l)
     return shadow_stats(l->shadow);
 }
 
-/* Run START_TEST functions over all cells: their _i is the cell. */
-#define RUN_LAB_TESTS(name, ...)                                                                   \
+/* Run START_TEST functions over cells: their _i is the cell. */
+#define RUN_CELLS(name, cells, ...)                                                                \
     int main(void)                                                                                 \
     {                                                                                              \
         const TTest *const tests[] = {__VA_ARGS__};                                                \
@@ -522,7 +706,7 @@ static inline const struct shadow_stats *lab_stats(const struct lab *l)
         int failed;                                                                                \
                                                                                                    \
         for (size_t i = 0; i < ARRAY_SIZE(tests); i++)                                             \
-            tcase_add_loop_test(tcase, tests[i], 0, LAB_CELLS);                                    \
+            tcase_add_loop_test(tcase, tests[i], 0, cells);                                        \
         tcase_set_timeout(tcase, 60);                                                              \
         suite_add_tcase(suite, tcase);                                                             \
         runner = srunner_create(suite);                                                            \
@@ -531,5 +715,8 @@ static inline const struct shadow_stats *lab_stats(const struct lab *l)
         srunner_free(runner);                                                                      \
         return failed != 0;                                                                        \
     }
+
+#define RUN_LAB_TESTS(name, ...) RUN_CELLS(name, LAB_CELLS, __VA_ARGS__)
+#define RUN_NESTED_TESTS(name, ...) RUN_CELLS(name, LAB_NESTED_CELLS, __VA_ARGS__)
 
 #endif
