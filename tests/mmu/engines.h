@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * What may answer behind the soft TLB, for tests that hold whatever does. NESTBOX_TEST_SHADOW names
- * one of them, with "combined_" in front for second stages; without it guest walks do.
+ * What may answer behind the soft TLB, for tests that hold whatever does, and for the fuzz.
+ * NESTBOX_TEST_SHADOW names one of them, with "combined_" in front for second stages; without it
+ * guest walks do.
  */
 #ifndef TESTS_MMU_ENGINES_H
 #define TESTS_MMU_ENGINES_H
@@ -26,10 +27,10 @@ static const struct engine engines[] = {
     {"drop", {.sync = SYNC_DROP}},
     {"lazy", {.sync = SYNC_LAZY}},
     {"pieces", {.sync = SYNC_STRICT, .unsync_after = 1, .small_pages = true}},
-    {"parity", {.sync = SYNC_STRICT, .unsync_after = 1, .kvm_parity = true}},
+    {"parity", {.sync = SYNC_STRICT, .unsync_after = 2, .kvm_parity = true}},
     {"quota", {.sync = SYNC_STRICT, .unsync_after = 1, .small_pages = true, .quota = 1}},
     {"drop_quota", {.sync = SYNC_DROP, .quota = 1}},
-    {"lazy_quota", {.sync = SYNC_LAZY, .quota = 1}},
+    {"lazy_quota", {.sync = SYNC_LAZY, .quota = 1, .small_pages = true}},
 };
 
 /* Make the wanted engine of a memory, before its first MMU. NULL: there is none. */

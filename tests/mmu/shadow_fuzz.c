@@ -3,43 +3,40 @@
  * Running a trace: two CPUs on one memory, an own copy of that memory, and for each access a walk
  * of the copy. Under strict and drop all must be equal: result, error code, address, A and D bits.
  * Under lazy a translation may also be one that was true since the CPU's last flush; an undo log of
- * the copy tells. Walks are made by mmu/walk.c and judged by mmu/rights.c, which have their own
- * tests.
+ * the copy tells. Through two stages it may be made of several pasts: half of these accesses are
+ * made without a flush and not judged, but that they set no other flags than accessed and dirty;
+ * before the others all is flushed. Walks are made by mmu/walk.c and mmu/nested.c and judged by
+ * mmu/rights.c, which have their own tests.
  */
-#include "tests/mmu/shadow_fuzz.h"
-
-#include "base/bits.h"
-#include "mmu/mmu.h"
-#include "mmu/rights.h"
-#include "mmu/walk.h"
+#include "tests/mmu/engines.h"
+#include "tests/mmu/shadow_world.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 
 enum {
-    MEMORY_BYTES = MACHINE_FRAMES * PAGE_SIZE,
-    LOG_SIZE = 1 << 14, /* edits of 8 bytes */
     LOG_LIMIT = 1 << 10, /* a CPU flushes before it may depend on so old a state */
     HITS_EVERY = 16,
     MEMORY_EVERY = 32,
 };
 
-/* clang-format off */
-const struct fuzz_setup fuzz_setups[] = {
-    {"walk", .walk = true},
-    {"strict", .options = {.sync = SYNC_STRICT}},
-    {"burst", .options = {.sync = SYNC_STRICT, .unsync_after = 1}},
-    {"drop", .options = {.sync = SYNC_DROP}},
-    {"lazy", .options = {.sync = SYNC_LAZY}},
-    {"pieces", .options = {.sync = SYNC_STRICT, .unsync_after = 1, .small_pages = true}},
-    {"parity", .options = {.sync = SYNC_STRICT, .unsync_after = 2, .kvm_parity = true}},
-    {"quota", .options = {.sync = SYNC_STRICT, .unsync_after = 1, .small_pages = true, .quota = 1}},
-    {"drop_quota", .options = {.sync = SYNC_DROP, .quota = 1}},
-    {"lazy_quota", .options = {.sync = SYNC_LAZY, .quota = 1, .small_pages = true}},
-};
-/* clang-format on */
-const u32 fuzz_setup_count = ARRAY_SIZE(fuzz_setups);
+bool fuzz_setup_get(u32 number, struct fuzz_setup *setup)
+{
+    const u32 count = ARRAY_SIZE(engines);
+
+    *setup = (struct fuzz_setup){.name = "walk", .walk = true};
+    if (number == 0)
+        return true;
+    if (number > 2 * count)
+        return false;
+    setup->walk = false;
+    setup->options = engines[(number - 1) % count].options;
+    setup->options.combined = number > count;
+    (void)snprintf(setup->name, sizeof(setup->name), "%s%s", number > count ? "combined_" : "",
+                   engines[(number - 1) % count].name);
+    return true;
+}
 
 /* Neighbours and strangers at each level of each format. Those of 32 bits use the low half. */
 const u64 fuzz_pages[FUZZ_PAGES] = {
@@ -82,42 +79,7 @@ const u32 fuzz_accesses[8] = {
 
 /* ---- the world ---- */
 
-struct context {
-    union mmu_role role;
-    struct pt_rules rules;
-    u64 root;
-    u64 pdptes[4];
-};
-
-struct cpu {
-    struct mmu *mmu;
-    u32 context;
-    bool user, ac;
-    u32 pkru, pkrs;
-    /* Lazy: number of the log entry from which on a context's translations may date. */
-    u64 flushed[FUZZ_CONTEXTS], page_flushed[FUZZ_CONTEXTS][FUZZ_PAGES];
-};
-
-struct edit {
-    u32 at; /* machine bytes, multiple of 8 */
-    u8 before[8];
-};
-
-struct world {
-    const struct fuzz_setup *setup;
-    struct memory *memory;
-    const u8 *bytes; /* machine frame 0 */
-    struct context context[FUZZ_CONTEXTS];
-    struct cpu cpu[FUZZ_CPUS];
-    u64 device_answer;
-    struct fuzz_result *result;
-    u64 edits;
-    struct edit log[LOG_SIZE];
-    u8 copy[MEMORY_BYTES]; /* what memory must hold */
-    u8 past[MEMORY_BYTES];
-};
-
-__attribute__((format(printf, 2, 3))) static bool fail(struct world *w, const char *format, ...)
+__attribute__((format(printf, 2, 3))) static bool wrong(struct world *w, const char *format, ...)
 {
     va_list args;
 
@@ -127,12 +89,13 @@ __attribute__((format(printf, 2, 3))) static bool fail(struct world *w, const ch
     return false;
 }
 
-static bool is_lazy(const struct world *w)
+/* May what is cached for a nested guest differ from what a walk finds? */
+static bool is_behind(const struct world *w, const struct cpu *cpu)
 {
-    return !w->setup->walk && w->setup->options.sync == SYNC_LAZY;
+    return is_lazy(w) && context_of(w, cpu)->nested && cpu->flushed[cpu->context] != w->edits;
 }
 
-static u64 device_read(void *ctx, u64 offset, u32 size)
+static u64 fuzz_device_read(void *ctx, u64 offset, u32 size)
 {
     const struct world *w = ctx;
 
@@ -140,7 +103,7 @@ static u64 device_read(void *ctx, u64 offset, u32 size)
     return w->device_answer & width_mask(size);
 }
 
-static void device_write(void *ctx, u64 offset, u32 size, u64 value)
+static void fuzz_device_write(void *ctx, u64 offset, u32 size, u64 value)
 {
     (void)ctx;
     (void)offset;
@@ -148,15 +111,9 @@ static void device_write(void *ctx, u64 offset, u32 size, u64 value)
     (void)value;
 }
 
-static const struct mmio_ops device_ops = {device_read, device_write};
+static const struct mmio_ops fuzz_device = {fuzz_device_read, fuzz_device_write};
 
-static u64 address_of(u64 frame)
-{
-    return frame << PAGE_SHIFT;
-}
-
-/* Take a store over into the copy. */
-static void put(struct world *w, u64 machine, const void *from, u64 size)
+void world_put(struct world *w, u64 machine, const void *from, u64 size)
 {
     for (u64 at = align_down(machine, 8); at < machine + size; at += 8) {
         struct edit *edit = &w->log[w->edits++ % LOG_SIZE];
@@ -177,7 +134,7 @@ static void put_physical(struct world *w, u64 at, const u8 *from, u64 size, bool
         const struct slot *slot = memory_find(w->memory, (hpa_t){at}, smm);
 
         if (slot->kind == SLOT_RAM || (rom && slot->kind == SLOT_ROM))
-            put(w, (u64)(slot->host + (address - slot->base) - w->bytes), from, part);
+            world_put(w, (u64)(slot->host + (address - slot->base) - w->bytes), from, part);
         at += part;
         from += part;
         size -= part;
@@ -195,6 +152,8 @@ static void forget_past(struct world *w)
 
 static void flush(struct world *w, struct cpu *cpu)
 {
+    if (context_of(w, cpu)->nested)
+        mmu_invalidate_second(cpu->mmu);
     mmu_invalidate_all(cpu->mmu);
     cpu->flushed[cpu->context] = w->edits;
 }
@@ -204,6 +163,7 @@ static void use_context(struct world *w, struct cpu *cpu, u32 number, bool and_f
     const struct context *c = &w->context[number];
 
     cpu->context = number;
+    mmu_set_second_stage(cpu->mmu, c->nested ? &c->second : NULL);
     mmu_set_context(cpu->mmu, c->role, (gpa_t){c->root},
                     c->role.format == PAGING_PAE ? c->pdptes : NULL);
     if (and_flush)
@@ -221,13 +181,15 @@ static bool world_slots(struct world *w)
            memory_add_rom(w->memory, "rom", (hpa_t){address_of(FRAME_ROM)}, address_of(4),
                           &error) &&
            memory_add_mmio(w->memory, "mmio", (hpa_t){address_of(FRAME_MMIO)}, address_of(4),
-                           &device_ops, w, &error) &&
+                           &fuzz_device, w, &error) &&
            memory_add_alias(w->memory, "low", (hpa_t){address_of(FRAME_ALIAS_LOW)}, address_of(4),
                             (hpa_t){0}, &error) &&
            memory_add_alias(w->memory, "a20", (hpa_t){address_of(FRAME_ALIAS_A20)}, address_of(4),
                             (hpa_t){address_of(8)}, &error) &&
            memory_add_alias(w->memory, "large", (hpa_t){address_of(FRAME_ALIAS_LARGE)},
-                            address_of(12), (hpa_t){0}, &error);
+                            address_of(12), (hpa_t){0}, &error) &&
+           memory_add_ram(w->memory, "second", (hpa_t){address_of(FRAME_SECOND)}, address_of(16),
+                          &error);
 }
 
 static struct world *world_create(const struct fuzz_setup *setup, struct fuzz_result *result)
@@ -246,7 +208,7 @@ static struct world *world_create(const struct fuzz_setup *setup, struct fuzz_re
         pt_rules_init(&w->context[i].rules, w->context[i].role, FUZZ_WIDTH);
     for (u32 i = 0; i < FUZZ_CPUS; i++) {
         w->cpu[i].mmu = mmu_create(w->memory, FUZZ_WIDTH);
-        mmu_set_apic(w->cpu[i].mmu, true, (hpa_t){address_of(FRAME_APIC)}, &device_ops, w);
+        mmu_set_apic(w->cpu[i].mmu, true, (hpa_t){address_of(FRAME_APIC)}, &fuzz_device, w);
     }
     return w;
 }
@@ -259,176 +221,6 @@ static void world_destroy(struct world *w)
         mmu_destroy(w->cpu[i].mmu);
     memory_destroy(w->memory);
     free(w);
-}
-
-/* ---- what must be ---- */
-
-/* What an access gets by a walk of some state of memory. */
-struct expected {
-    enum refill result;
-    u32 error_code;
-    u64 hpa;
-    const struct slot *slot; /* NULL: the APIC's page */
-    u8 *host;
-    struct translation t; /* t.steps is 0 without paging */
-    u32 entry_bytes;
-};
-
-/* Where a reference walk reads. */
-struct state {
-    struct world *w;
-    const u8 *bytes; /* w->copy or w->past */
-    bool smm;
-};
-
-static bool state_read(void *ctx, gpa_t at, u32 bytes, struct walk_step *step)
-{
-    const struct state *state = ctx;
-    struct world *w = state->w;
-    const u64 address = memory_a20(w->memory) ? at.v : at.v & ~BIT(20);
-    const struct slot *slot = memory_find(w->memory, (hpa_t){at.v}, state->smm);
-
-    step->host = NULL;
-    step->fixed = slot->kind == SLOT_ROM;
-    step->entry =
-        slot->kind == SLOT_MMIO ? w->device_answer & width_mask(bytes) : width_mask(bytes);
-    if (slot->kind != SLOT_RAM && slot->kind != SLOT_ROM)
-        return true;
-    step->host = slot->host + (address - slot->base);
-    step->entry = load_le(state->bytes + (step->host - w->bytes), bytes);
-    return true;
-}
-
-static bool canonical(const struct pt_format *format, u64 va)
-{
-    const unsigned above = 64u - format->linear_bits;
-
-    return format->linear_bits == 32 || (u64)((i64)(va << above) >> above) == va;
-}
-
-static void find_target(struct world *w, union mmu_role role, u64 gpa, struct expected *e)
-{
-    e->hpa = memory_a20(w->memory) ? gpa : gpa & ~BIT(20);
-    if (gpa >> PAGE_SHIFT == FRAME_APIC) {
-        e->hpa = gpa;
-        return;
-    }
-    e->slot = memory_find(w->memory, (hpa_t){gpa}, role.smm);
-    if (e->slot->kind == SLOT_RAM || e->slot->kind == SLOT_ROM)
-        e->host = e->slot->host + (e->hpa - e->slot->base);
-}
-
-static struct expected reference(struct world *w, const struct cpu *cpu, u64 va, u32 access,
-                                 const u8 *bytes)
-{
-    const struct context *c = &w->context[cpu->context];
-    const bool implicit = (access & ACCESS_IMPLICIT) != 0;
-    const struct accessor who = {c->role, cpu->user && !implicit,
-                                 c->role.smap && (implicit || !cpu->ac), cpu->pkru, cpu->pkrs};
-    struct state state = {w, bytes, c->role.smm};
-    const struct pt_memory tables = {&state, state_read, NULL};
-    const struct walk walker = {&c->rules, &tables, {c->root}, c->pdptes};
-    struct expected e = {.result = REFILL_OK, .entry_bytes = c->rules.format->entry_bytes};
-
-    if (c->role.format == PAGING_NONE) {
-        find_target(w, c->role, va, &e);
-        return e;
-    }
-    if (!canonical(c->rules.format, va)) {
-        e.result = REFILL_NONCANONICAL;
-        return e;
-    }
-    switch (walk(&walker, va, &e.t)) {
-    case WALK_DONE: e.error_code = rights_check(&who, access, e.t.rights, e.t.key); break;
-    case WALK_RESERVED_BIT:
-        e.error_code = rights_error_base(c->role, who.user, access) | PF_PRESENT | PF_RESERVED;
-        e.result = REFILL_PAGE_FAULT;
-        break;
-    default:
-        e.error_code = rights_error_base(c->role, who.user, access);
-        e.result = REFILL_PAGE_FAULT;
-    }
-    if (e.error_code != 0)
-        e.result = REFILL_PAGE_FAULT;
-    if (e.result == REFILL_OK)
-        find_target(w, c->role, e.t.gpa.v, &e);
-    return e;
-}
-
-/* The flags that an access sets in an entry of its walk. */
-static u64 flags_wanted(const struct expected *e, u32 step, u32 access)
-{
-    const struct walk_step *s = &e->t.step[step];
-    const u64 accessed = BIT(5), dirty = BIT(6);
-
-    if (s->host == NULL || s->fixed)
-        return 0;
-    return accessed | (step + 1u == e->t.steps && (access & ACCESS_WRITE) != 0 ? dirty : 0);
-}
-
-/* Are all flags set that the access wants? */
-static bool flags_set(const struct expected *e, u32 access)
-{
-    for (u32 i = 0; i < e->t.steps; i++) {
-        if ((flags_wanted(e, i, access) & ~e->t.step[i].entry) != 0)
-            return false;
-    }
-    return true;
-}
-
-/* Does memory hold what the copy does, as far as the walk came? */
-static bool steps_equal(const struct world *w, const struct expected *e)
-{
-    for (u32 i = 0; i < e->t.steps; i++) {
-        const u8 *host = e->t.step[i].host;
-
-        if (host != NULL && memcmp(host, w->copy + (host - w->bytes), e->entry_bytes) != 0)
-            return false;
-    }
-    return true;
-}
-
-static void commit(struct world *w, const struct expected *e, u32 access)
-{
-    for (u32 i = 0; i < e->t.steps; i++) {
-        const u64 wanted = flags_wanted(e, i, access);
-        u64 at;
-        u8 entry[8];
-
-        if (wanted == 0)
-            continue;
-        at = (u64)(e->t.step[i].host - w->bytes);
-        store_le(entry, load_le(w->copy + at, e->entry_bytes) | wanted, e->entry_bytes);
-        if (memcmp(entry, w->copy + at, e->entry_bytes) != 0)
-            put(w, at, entry, e->entry_bytes);
-    }
-}
-
-/* Lazy: would some state since the last flush have sent the access to these bytes, or to this
- * address if host is NULL? */
-static bool was_true(struct world *w, const struct cpu *cpu, u32 page, u64 va, u32 access, u64 hpa,
-                     const u8 *host)
-{
-    u64 since = cpu->flushed[cpu->context];
-
-    if (cpu->page_flushed[cpu->context][page] > since)
-        since = cpu->page_flushed[cpu->context][page];
-    if (w->edits - since > LOG_SIZE)
-        return true; /* unknown: the CPU has not run for long */
-    memcpy(w->past, w->copy, MEMORY_BYTES);
-    for (u64 n = w->edits; n-- > since;) {
-        const struct edit *edit = &w->log[n % LOG_SIZE];
-        struct expected e;
-
-        memcpy(w->past + edit->at, edit->before, 8);
-        e = reference(w, cpu, va, access, w->past);
-        if (e.result == REFILL_OK && (host != NULL ? e.host == host : e.hpa == hpa) &&
-            ((access & ACCESS_WRITE) == 0 || e.t.dirty || e.t.step[e.t.steps - 1].fixed)) {
-            w->result->stale++;
-            return true;
-        }
-    }
-    return false;
 }
 
 /* ---- accesses ---- */
@@ -462,26 +254,25 @@ static bool check_hit(struct world *w, const struct cpu *cpu, u32 page, u64 va, 
 
     w->result->hits++;
     if (frame >= MACHINE_FRAMES)
-        return fail(w, "the soft TLB leads out of memory for %llx", (unsigned long long)va);
+        return wrong(w, "the soft TLB leads out of memory for %llx", (unsigned long long)va);
     if ((access & ACCESS_WRITE) != 0 && memory_frame(w->memory, frame)->flags != 0)
-        return fail(w, "a write tag for %llx leads to a watched frame", (unsigned long long)va);
-    if (e.result == REFILL_OK && e.host == host && flags_set(&e, access)) {
-        for (u32 i = 0; i < e.t.steps; i++) {
-            if (e.t.step[i].host == NULL)
-                return fail(w, "a hit for %llx through a table in a device",
-                            (unsigned long long)va);
-        }
-        return (access & ACCESS_WRITE) == 0 || e.slot->kind == SLOT_RAM ||
-               fail(w, "a write tag for %llx leads to ROM", (unsigned long long)va);
-    }
-    if (is_lazy(w) && was_true(w, cpu, page, va, access, 0, host))
+        return wrong(w, "a write tag for %llx leads to a watched frame", (unsigned long long)va);
+    if (is_behind(w, cpu))
         return true;
-    return fail(w,
-                "CPU %u context %u: the soft TLB has %llx for access %u at machine %llx, a walk "
-                "says %s %llx",
-                (u32)(cpu - w->cpu), cpu->context, (unsigned long long)va, access,
-                (unsigned long long)(host - w->bytes), e.result == REFILL_OK ? "" : "fault",
-                e.result == REFILL_OK ? (unsigned long long)e.hpa : e.error_code);
+    if (e.result == REFILL_OK && e.host == host && flags_set(&e, access)) {
+        if (e.in_device)
+            return wrong(w, "a hit for %llx through a table in a device", (unsigned long long)va);
+        return (access & ACCESS_WRITE) == 0 || e.slot->kind == SLOT_RAM ||
+               wrong(w, "a write tag for %llx leads to ROM", (unsigned long long)va);
+    }
+    if (is_lazy(w) && !context_of(w, cpu)->nested && was_true(w, cpu, page, va, access, 0, host))
+        return true;
+    return wrong(w,
+                 "CPU %u context %u: the soft TLB has %llx for access %u at machine %llx, a walk "
+                 "says %s %llx",
+                 (u32)(cpu - w->cpu), cpu->context, (unsigned long long)va, access,
+                 (unsigned long long)(host - w->bytes), e.result == REFILL_OK ? "" : "fault",
+                 e.result == REFILL_OK ? (unsigned long long)e.hpa : e.error_code);
 }
 
 static bool check_hits(struct world *w)
@@ -511,40 +302,95 @@ static bool check_hits(struct world *w)
     return true;
 }
 
+/* An access goes to an address: is that what the target says? */
+static bool check_target(struct world *w, const struct cpu *cpu, u64 va, u32 access,
+                         const struct target *target)
+{
+    const union mmu_role role = context_of(w, cpu)->role;
+    struct expected found = {.result = REFILL_OK};
+
+    if (target->slot != NULL && target->slot->base == address_of(FRAME_APIC) &&
+        target->hpa.v >> PAGE_SHIFT == FRAME_APIC)
+        return target->kind == SLOT_MMIO || wrong(w, "the APIC's page is no device");
+    find_target(w, role, target->hpa.v, &found);
+    if (found.slot == NULL || target->kind != found.slot->kind || target->host != found.host)
+        return wrong(w, "%llx goes to %llx, and that to the wrong bytes", (unsigned long long)va,
+                     (unsigned long long)target->hpa.v);
+    if (found.slot->kind == SLOT_RAM && (access & ACCESS_WRITE) != 0 && !target->watched &&
+        memory_frame(w->memory, memory_frame_of(w->memory, target->host))->flags != 0)
+        return wrong(w, "a store to %llx that nobody sees", (unsigned long long)target->hpa.v);
+    return true;
+}
+
 /* The engine allowed an access: was it right? Takes over the flags it set. */
 static bool check_allowed(struct world *w, const struct cpu *cpu, u32 page, u64 va, u32 access,
                           const struct expected *e, const struct target *target)
 {
-    const union mmu_role role = w->context[cpu->context].role;
+    const bool lazy = is_lazy(w) && !context_of(w, cpu)->nested; /* else all was flushed */
     const bool same = e->result == REFILL_OK && e->hpa == target->hpa.v;
     const bool walked = same && !steps_equal(w, e); /* or no flag was clear */
-    struct expected found = {.result = REFILL_OK};
 
-    if (same && (walked || !is_lazy(w)))
+    if (same && (walked || !lazy))
         commit(w, e, access);
-    else if (!is_lazy(w))
-        return fail(w, "CPU %u context %u: %llx goes to %llx, a walk says %s %llx",
-                    (u32)(cpu - w->cpu), cpu->context, (unsigned long long)va,
-                    (unsigned long long)target->hpa.v, e->result == REFILL_OK ? "" : "fault",
-                    e->result == REFILL_OK ? (unsigned long long)e->hpa : e->error_code);
+    else if (!lazy)
+        return wrong(w, "CPU %u context %u: %llx goes to %llx, a walk says %s %llx",
+                     (u32)(cpu - w->cpu), cpu->context, (unsigned long long)va,
+                     (unsigned long long)target->hpa.v, e->result == REFILL_OK ? "" : "fault",
+                     e->result == REFILL_OK ? (unsigned long long)e->hpa : e->error_code);
     else if (!(same && flags_set(e, access)) &&
              !was_true(w, cpu, page, va, access, target->hpa.v, NULL))
-        return fail(w, "CPU %u context %u: %llx goes to %llx, which never was since the last flush",
-                    (u32)(cpu - w->cpu), cpu->context, (unsigned long long)va,
-                    (unsigned long long)target->hpa.v);
+        return wrong(w,
+                     "CPU %u context %u: %llx goes to %llx, which never was since the last flush",
+                     (u32)(cpu - w->cpu), cpu->context, (unsigned long long)va,
+                     (unsigned long long)target->hpa.v);
     if (!steps_equal(w, e))
-        return fail(w, "other A and D flags than a walk sets for %llx", (unsigned long long)va);
+        return wrong(w, "other A and D flags than a walk sets for %llx", (unsigned long long)va);
+    return check_target(w, cpu, va, access, target);
+}
 
-    if (target->slot != NULL && target->slot->base == address_of(FRAME_APIC) &&
-        target->hpa.v >> PAGE_SHIFT == FRAME_APIC)
-        return target->kind == SLOT_MMIO || fail(w, "the APIC's page is no device");
-    find_target(w, role, target->hpa.v, &found);
-    if (found.slot == NULL || target->kind != found.slot->kind || target->host != found.host)
-        return fail(w, "%llx goes to %llx, and that to the wrong bytes", (unsigned long long)va,
-                    (unsigned long long)target->hpa.v);
-    if (found.slot->kind == SLOT_RAM && (access & ACCESS_WRITE) != 0 && !target->watched &&
-        memory_frame(w->memory, memory_frame_of(w->memory, target->host))->flags != 0)
-        return fail(w, "a store to %llx that nobody sees", (unsigned long long)target->hpa.v);
+/* The engine denied an access. Of two stages, flags on the way may have been set even so. */
+static bool check_denied(struct world *w, const struct cpu *cpu, u64 va, u32 access,
+                         enum refill result, const struct expected *e)
+{
+    const struct mmu_nested_fault *got = &cpu->mmu->nested, *must = &e->nested;
+
+    if (result != e->result)
+        return wrong(w, "CPU %u context %u: outcome %d for %llx access %u, a walk says %d",
+                     (u32)(cpu - w->cpu), cpu->context, (int)result, (unsigned long long)va, access,
+                     (int)e->result);
+    if (result == REFILL_PAGE_FAULT &&
+        (cpu->mmu->fault.va != va || cpu->mmu->fault.error_code != e->error_code))
+        return wrong(w, "error code %x for %llx, a walk says %x", cpu->mmu->fault.error_code,
+                     (unsigned long long)va, e->error_code);
+    if (result == REFILL_NESTED &&
+        (got->gpa.v != must->gpa.v || got->va != must->va || got->table != must->table ||
+         got->access != must->access || got->reason != must->reason ||
+         got->rights2 != must->rights2 || got->rights != must->rights ||
+         got->role.word != must->role.word || got->linear_valid != must->linear_valid))
+        return wrong(w, "another report of the second stage for %llx: %llx, a walk says %llx",
+                     (unsigned long long)va, (unsigned long long)got->gpa.v,
+                     (unsigned long long)must->gpa.v);
+    if (context_of(w, cpu)->nested)
+        commit(w, e, access);
+    return steps_equal(w, e) ||
+           wrong(w, "a fault at %llx changed the tables", (unsigned long long)va);
+}
+
+/* An access that is not judged, as nothing was flushed: take over the flags that it set. */
+static bool take_over_flags(struct world *w, u64 va)
+{
+    const u64 flags = (BIT(5) | BIT(6) | BIT(8) | BIT(9)) * (1 | BIT(32)); /* of both formats */
+
+    for (u32 at = 0; at < MEMORY_BYTES; at += 8) {
+        const u64 before = load_le(w->copy + at, 8), after = load_le(w->bytes + at, 8);
+
+        if (before == after)
+            continue;
+        if (((before ^ after) & ~flags) != 0 || (before & ~after) != 0)
+            return wrong(w, "an access to %llx changes machine bytes %x", (unsigned long long)va,
+                         at);
+        world_put(w, at, w->bytes + at, 8);
+    }
     return true;
 }
 
@@ -553,13 +399,18 @@ static bool access_memory(struct world *w, struct cpu *cpu, u32 page, u32 offset
                           bool force, bool *allowed, struct target *target)
 {
     const u64 va = linear(w, cpu, page, offset);
+    const bool nested = context_of(w, cpu)->nested;
     const struct tlb_entry *entry;
     struct expected e;
     enum refill result;
+    bool judged;
 
     *allowed = true;
-    if (is_lazy(w) && w->edits - cpu->flushed[cpu->context] > LOG_LIMIT)
+    if (is_lazy(w) && !nested && w->edits - cpu->flushed[cpu->context] > LOG_LIMIT)
         flush(w, cpu);
+    if (is_behind(w, cpu) && (offset & 8) == 0)
+        flush(w, cpu);
+    judged = !is_behind(w, cpu);
     entry = hit(cpu, va, access);
     if (entry != NULL) {
         if (!check_hit(w, cpu, page, va, access, entry))
@@ -575,19 +426,16 @@ static bool access_memory(struct world *w, struct cpu *cpu, u32 page, u32 offset
     *allowed = result == REFILL_OK;
     if (*allowed) {
         w->result->allowed++;
+        w->result->nested_allowed += nested;
+        if (!judged)
+            return take_over_flags(w, va) && check_target(w, cpu, va, access, target);
         return check_allowed(w, cpu, page, va, access, &e, target);
     }
     w->result->faults++;
-    if (result != e.result)
-        return fail(w, "CPU %u context %u: outcome %d for %llx access %u, a walk says %d",
-                    (u32)(cpu - w->cpu), cpu->context, (int)result, (unsigned long long)va, access,
-                    (int)e.result);
-    if (result == REFILL_PAGE_FAULT &&
-        (cpu->mmu->fault.va != va || cpu->mmu->fault.error_code != e.error_code))
-        return fail(w, "error code %x for %llx, a walk says %x", cpu->mmu->fault.error_code,
-                    (unsigned long long)va, e.error_code);
-    return steps_equal(w, &e) ||
-           fail(w, "a fault at %llx changed the tables", (unsigned long long)va);
+    w->result->nested_faults += result == REFILL_NESTED;
+    if (!judged)
+        return take_over_flags(w, va);
+    return check_denied(w, cpu, va, access, result, &e);
 }
 
 /* ---- steps ---- */
@@ -620,7 +468,7 @@ static bool step_cpu_store(struct world *w, const struct fuzz_step *s)
     if (!allowed || target.kind != SLOT_RAM)
         return true;
     pattern(bytes, size, s->value);
-    put(w, (u64)(target.host - w->bytes), bytes, size);
+    world_put(w, (u64)(target.host - w->bytes), bytes, size);
     if (target.watched || (s->b & FUZZ_SLOW) != 0)
         memory_store(w->memory, target.host, bytes, size);
     else
@@ -672,7 +520,52 @@ static bool step_load(struct world *w, const struct fuzz_step *s)
     if (memory_peek(w->memory, (hpa_t){s->at}, 8) == NULL)
         return true;
     put_physical(w, s->at, bytes, 8, false, true);
-    return memory_load(w->memory, (hpa_t){s->at}, bytes, 8) || fail(w, "load refused");
+    return memory_load(w->memory, (hpa_t){s->at}, bytes, 8) || wrong(w, "load refused");
+}
+
+/* A host's own paging, for NPT. */
+static union mmu_role host_of(u64 value, enum paging_format format)
+{
+    union mmu_role host = {.word = 0};
+
+    host.format = format;
+    host.level = pt_formats[format].root_level & 7u;
+    host.has_4_byte_gpte = format == PAGING_32BIT;
+    host.gbpages = value >> FUZZ_GBPAGES & 1;
+    host.nx = value >> FUZZ_NX & 1;
+    host.pse = value >> FUZZ_PSE & 1;
+    host.smep = value >> FUZZ_SMEP & 1;
+    return host;
+}
+
+bool fuzz_second(u64 value, struct mmu_second_stage *second)
+{
+    static const u8 hosts[FUZZ_KINDS] = {
+        [FUZZ_NPT_32BIT] = PAGING_32BIT,
+        [FUZZ_NPT_PAE] = PAGING_PAE,
+        [FUZZ_NPT_4LEVEL] = PAGING_4LEVEL,
+        [FUZZ_NPT_5LEVEL] = PAGING_5LEVEL,
+    };
+    const u32 kind = value >> FUZZ_KIND_SHIFT & 7;
+    const u64 root = (value >> FUZZ_ROOT_SHIFT) * 32;
+
+    if (kind == FUZZ_EPT || kind == FUZZ_EPT5) {
+        const struct ept_features features = {
+            .execonly = value >> FUZZ_EXECONLY & 1,
+            .gbpages = value >> FUZZ_GBPAGES & 1,
+            .mbec = value >> FUZZ_MBEC & 1,
+        };
+
+        *second = second_stage_ept((root & ~PAGE_OFFSET_MASK) | (kind == FUZZ_EPT5 ? 4 : 3) << 3 |
+                                       (value >> FUZZ_AD & 1) << 6,
+                                   &features);
+        return true;
+    }
+    if (kind >= FUZZ_KINDS || hosts[kind] == PAGING_NONE)
+        return false;
+    *second = second_stage_npt(host_of(value, (enum paging_format)hosts[kind]),
+                               hosts[kind] == PAGING_PAE ? root : root & ~PAGE_OFFSET_MASK);
+    return true;
 }
 
 static bool step_define(struct world *w, const struct fuzz_step *s)
@@ -680,9 +573,16 @@ static bool step_define(struct world *w, const struct fuzz_step *s)
     static const u8 levels[] = {0, 2, 3, 4, 5};
     struct context *c = &w->context[s->a];
 
-    c->role.word = s->value;
+    c->role.word = s->value & BITS(31, 0);
+    if (c->role.format == PAGING_NONE) /* as cpu/mode.c has it: no other bit counts */
+        c->role.word &= (union mmu_role){.smm = 1, .guest_mode = 1}.word;
     c->role.level = levels[c->role.format] & 7u;
     c->role.has_4_byte_gpte = c->role.format == PAGING_32BIT;
+    c->nested = fuzz_second(s->value, &c->second);
+    if (c->nested) {
+        c->role.smm = 0; /* SMM has no second stage */
+        pt_rules_init(&c->second_rules, c->second.role, FUZZ_WIDTH);
+    }
     c->root = s->at;
     for (u32 i = 0; i < 4; i++) {
         const u32 pick = s->b >> 2 * i & 3;
@@ -737,7 +637,18 @@ static bool step_invlpg(struct world *w, const struct fuzz_step *s)
 
 static bool step_flush(struct world *w, const struct fuzz_step *s)
 {
-    flush(w, &w->cpu[s->cpu]);
+    struct cpu *cpu = &w->cpu[s->cpu];
+
+    if (context_of(w, cpu)->nested)
+        mmu_invalidate_all(cpu->mmu); /* the first stage alone */
+    else
+        flush(w, cpu);
+    return true;
+}
+
+static bool step_flush_second(struct world *w, const struct fuzz_step *s)
+{
+    mmu_invalidate_second(w->cpu[s->cpu].mmu);
     return true;
 }
 
@@ -755,7 +666,7 @@ static bool step_move(struct world *w, const struct fuzz_step *s)
 
     forget_past(w);
     return memory_move(w->memory, s->a != 0 ? "bar" : "mmio", (hpa_t){s->at}, s->b != 0, &error) ||
-           fail(w, "move refused");
+           wrong(w, "move refused");
 }
 
 static bool step_drop(struct world *w, const struct fuzz_step *s)
@@ -793,14 +704,14 @@ static bool (*const operations[FUZZ_OPS])(struct world *w, const struct fuzz_ste
     [FUZZ_FLUSH] = step_flush,   [FUZZ_A20] = step_a20,
     [FUZZ_MOVE] = step_move,     [FUZZ_DROP] = step_drop,
     [FUZZ_DEVICE] = step_device, [FUZZ_CLEAN] = step_clean,
-    [FUZZ_CODE] = step_code,
+    [FUZZ_CODE] = step_code,     [FUZZ_FLUSH_SECOND] = step_flush_second,
 };
 
 static bool check_memory(struct world *w)
 {
     for (u64 frame = 0; frame < MACHINE_FRAMES; frame++) {
         if (memcmp(w->bytes + address_of(frame), w->copy + address_of(frame), PAGE_SIZE) != 0)
-            return fail(w, "machine frame %llu is not what was stored", (unsigned long long)frame);
+            return wrong(w, "machine frame %llu is not what was stored", (unsigned long long)frame);
     }
     return true;
 }
@@ -810,7 +721,7 @@ static bool audit(struct world *w)
     char report[200];
 
     return w->setup->walk || shadow_audit(memory_shadow(w->memory), report, sizeof(report)) ||
-           fail(w, "audit: %s", report);
+           wrong(w, "audit: %s", report);
 }
 
 bool fuzz_run(const struct fuzz_setup *setup, const struct fuzz_step *steps, u32 count,

@@ -2,6 +2,9 @@
 /*
  * Traces for tests/mmu/shadow_fuzz.c: made from a seed, so that tables of all formats share few
  * frames and yet often lead somewhere; printed; and cut down when they fail ("delta debugging").
+ *
+ * Under a second stage nested-physical frames are often where their number says, so that the tables
+ * of the first stage serve nested guests, too.
  */
 #include "base/bits.h"
 #include "mmu/mmu.h"
@@ -16,10 +19,13 @@
 /* ---- making ---- */
 
 enum flavour { MIXED, FOUR_BYTES, EIGHT_BYTES, LONG_MODE, FLAVOURS };
+/* What the tables of second stages look like. */
+enum nest { NEST_NONE, NEST_EPT, NEST_NPT, NEST_NPT_32BIT, NEST_MIXED, NESTS };
 
 enum {
-    FLAVOUR_STEPS = 8000, /* then tables and contexts are made anew */
+    FLAVOUR_STEPS = 4000, /* then tables and contexts are made anew */
     SETUP_STORES = 700,
+    SETUP_SECOND_STORES = 500,
     PRESENT = 1,
     WRITE = 2,
     USER = 4,
@@ -27,6 +33,8 @@ enum {
     DIRTY = 1 << 6,
     LARGE = 1 << 7,
     ROOT5_FRAME = 15,
+    USER_EXECUTE = 1 << 10, /* EPT */
+    WRITE_BACK = 6 << 3,
 };
 
 struct maker {
@@ -34,6 +42,7 @@ struct maker {
     struct fuzz_step *steps;
     u32 count, used;
     enum flavour flavour;
+    enum nest nest;
     struct fuzz_step context[FUZZ_CONTEXTS]; /* how each was defined last */
 };
 
@@ -136,6 +145,174 @@ static u64 random_place(struct maker *m, u64 *frame)
     return address_of(*frame) + (va >> shift & 511) * 8;
 }
 
+/* ---- second stages ---- */
+
+/* Frames of their tables: first and how many, by level; 0: PDPTEs. */
+static u64 second_frame(struct maker *m, u32 level)
+{
+    static const u8 first[] = {14, 8, 5, 2, 0, 15}, count[] = {1, 6, 3, 3, 2, 1};
+
+    return FRAME_SECOND + first[level] + below(m, count[level]);
+}
+
+/* Is an entry now one of EPT? */
+static bool ept_entry(struct maker *m)
+{
+    return m->nest == NEST_EPT || (m->nest == NEST_MIXED && one_in(m, 2));
+}
+
+static u32 second_bytes(const struct maker *m)
+{
+    return m->nest == NEST_NPT_32BIT ? 4 : 8;
+}
+
+/* Where nested-physical frames are: mostly where their number says, or at least among tables of the
+ * same level. */
+static u64 frame_under(struct maker *m, u64 frame)
+{
+    const u64 low = frame >= FRAME_ALIAS_LARGE ? frame - FRAME_ALIAS_LARGE : frame;
+
+    if (one_in(m, 40))
+        return FRAME_SECOND + below(m, 16);
+    if (one_in(m, 24) || low >= 18)
+        return one_in(m, 8) ? frame_below(m, 0xff) : below(m, 18);
+    return one_in(m, 6) ? low / 3 * 3 + below(m, 3) : frame;
+}
+
+static u64 second_flags(struct maker *m, bool page)
+{
+    const bool ept = ept_entry(m);
+    const u32 whole = page ? 1 : 5; /* what is missing above is missing for all */
+    u64 flags = PRESENT | WRITE | USER; /* which is R, W and X of EPT */
+
+    flags &= ~(u64)(one_in(m, 40 * whole) ? PRESENT : 0);
+    flags &= ~(u64)(one_in(m, 12 * whole) ? WRITE : 0);
+    flags &= ~(u64)(one_in(m, 24 * whole) ? USER : 0);
+    if (!ept) {
+        flags |= one_in(m, 2) ? ACCESSED : 0;
+        flags |= one_in(m, 3) ? DIRTY : 0;
+        if (m->nest != NEST_NPT_32BIT)
+            flags |= one_in(m, 24 * whole) ? BIT(63) : 0;
+    } else {
+        flags |= one_in(m, 4) ? 0 : USER_EXECUTE;
+        flags |= one_in(m, 2) ? BIT(8) : 0;
+        flags |= one_in(m, 3) ? BIT(9) : 0;
+        flags |= page && one_in(m, 2) ? WRITE_BACK : 0;
+    }
+    if (m->nest != NEST_NPT_32BIT)
+        flags |= one_in(m, 150 * whole) ? BIT(3 + below(m, 60)) : 0;
+    return flags;
+}
+
+/* An entry of some second stage, and where a walk of some nested-physical address looks for it. */
+static u64 second_entry(struct maker *m, u64 *at)
+{
+    static const u8 levels[] = {1, 1, 1, 1, 1, 1, 1, 2, 2, 3, 3, 4, 5, 0};
+    const u32 level = levels[below(m, ARRAY_SIZE(levels))];
+    const u64 frame = below(m, 18) + (one_in(m, 5) ? FRAME_ALIAS_LARGE : 0);
+    const u64 nested = one_in(m, 5) ? fuzz_pages[below(m, 18)] : address_of(frame);
+    const u32 bytes = second_bytes(m);
+    static const u32 large[] = {0, 0, 0x200000};
+
+    *at = address_of(second_frame(m, level));
+    if (level == 0) { /* PDPTEs */
+        *at += below(m, 4) * 32 + (nested >> 30 & 3) * 8;
+        return address_of(second_frame(m, 2)) | (one_in(m, 16) ? 0 : PRESENT);
+    }
+    *at += bytes == 4 ? (nested >> (level == 1 ? 12 : 22) & 1023) * 4
+                      : (nested >> (12 + 9 * (level - 1)) & 511) * 8;
+    if (level == 1)
+        return address_of(frame_under(m, nested >> PAGE_SHIFT)) | second_flags(m, true);
+    if (level <= 3 && one_in(m, 12))
+        return large[below(m, ARRAY_SIZE(large))] | LARGE | second_flags(m, true);
+    return address_of(second_frame(m, level - 1)) | second_flags(m, false);
+}
+
+static void make_second_store(struct maker *m)
+{
+    u64 at;
+    const u64 entry = second_entry(m, &at);
+
+    emit(m, (struct fuzz_step){
+                .op = FUZZ_STORE, .b = (u8)second_bytes(m), .at = (u32)at, .value = entry});
+}
+
+/* Where to do damage: seldom above level 1, where it is done to everything. */
+static u64 second_place(struct maker *m)
+{
+    u64 at;
+
+    do
+        (void)second_entry(m, &at);
+    while (at < address_of(FRAME_SECOND + 8) && !one_in(m, 20));
+    return at;
+}
+
+/* What a hypervisor does to track its guest's accesses. */
+static void make_second_flip(struct maker *m)
+{
+    static const u64 ept[] = {WRITE, BIT(8), BIT(9), WRITE | BIT(9), USER, USER_EXECUTE};
+    static const u64 npt[] = {WRITE, ACCESSED, DIRTY, WRITE | DIRTY, USER, BIT(9)};
+    const u64 at = second_place(m);
+
+    emit(m, (struct fuzz_step){
+                .op = FUZZ_FLIP,
+                .b = (u8)second_bytes(m),
+                .at = (u32)at,
+                .value = one_in(m, 20)  ? PRESENT /* EPT: for reading */
+                         : ept_entry(m) ? ept[below(m, ARRAY_SIZE(ept))]
+                                        : npt[below(m, ARRAY_SIZE(npt))],
+            });
+}
+
+/* One table of the last level, over and over. */
+static void make_second_burst(struct maker *m)
+{
+    const u64 table = address_of(second_frame(m, 1));
+    const u32 stores = 2 + below(m, 14);
+    const u32 bytes = second_bytes(m);
+
+    for (u32 i = 0; i < stores; i++) {
+        const u32 frame = below(m, 18);
+
+        emit(m, (struct fuzz_step){
+                    .op = FUZZ_STORE,
+                    .b = (u8)bytes,
+                    .at = (u32)(table + frame * bytes),
+                    .value = address_of(frame_under(m, frame)) | second_flags(m, true),
+                });
+    }
+}
+
+/* What a context has under it, as FUZZ_DEFINE takes it. */
+static u64 make_second(struct maker *m)
+{
+    static const u8 kinds[NESTS][4] = {
+        [NEST_EPT] = {FUZZ_EPT, FUZZ_EPT, FUZZ_EPT5, FUZZ_EPT},
+        [NEST_NPT] = {FUZZ_NPT_4LEVEL, FUZZ_NPT_5LEVEL, FUZZ_NPT_PAE, FUZZ_NPT_PAE},
+        [NEST_NPT_32BIT] = {FUZZ_NPT_32BIT, FUZZ_NPT_32BIT, FUZZ_NPT_32BIT, FUZZ_NPT_32BIT},
+        [NEST_MIXED] = {FUZZ_EPT, FUZZ_NPT_4LEVEL, FUZZ_NPT_PAE, FUZZ_NPT_32BIT},
+    };
+    static const u8 root_level[FUZZ_KINDS] = {
+        [FUZZ_EPT] = 4,        [FUZZ_EPT5] = 5,       [FUZZ_NPT_32BIT] = 2,
+        [FUZZ_NPT_4LEVEL] = 4, [FUZZ_NPT_5LEVEL] = 5,
+    };
+    const u32 kind = kinds[m->nest][below(m, 4)];
+    u64 root = address_of(second_frame(m, root_level[kind])); /* PAE: 0 */
+
+    if (m->nest == NEST_NONE || one_in(m, 3))
+        return 0;
+    if (kind == FUZZ_NPT_PAE)
+        root += below(m, 4) * 32;
+    if (one_in(m, 16)) /* of L1 itself */
+        root = address_of(below(m, 16));
+    return (u64)kind << FUZZ_KIND_SHIFT | (u64)!one_in(m, 3) << FUZZ_AD |
+           (u64)!one_in(m, 3) << FUZZ_EXECONLY | (u64)one_in(m, 3) << FUZZ_MBEC |
+           (u64)!one_in(m, 6) << FUZZ_GBPAGES | root / 32 << FUZZ_ROOT_SHIFT;
+}
+
+/* ---- stores ---- */
+
 /* The same bytes by another address. */
 static u64 alias(struct maker *m, u64 at)
 {
@@ -179,7 +356,10 @@ static void make_flip(struct maker *m)
 static void make_odd_store(struct maker *m)
 {
     u64 frame;
-    const u64 at = random_place(m, &frame) + below(m, 8);
+    u64 at = random_place(m, &frame) + below(m, 8);
+
+    if (m->nest != NEST_NONE && one_in(m, 2))
+        at = second_place(m) + below(m, 8);
 
     emit(m, (struct fuzz_step){
                 .op = FUZZ_STORE,
@@ -225,14 +405,15 @@ static void make_cpu_store(struct maker *m, u8 cpu)
 
 static void make_bulk(struct maker *m)
 {
-    const u32 frame = below(m, 16);
+    const bool second = m->nest != NEST_NONE && one_in(m, 3);
+    const u32 frame = second ? (u32)second_frame(m, one_in(m, 20) ? below(m, 6) : 1) : below(m, 16);
 
     if (one_in(m, 2))
         emit(m, (struct fuzz_step){
                     .op = FUZZ_COPY,
                     .b = (u8)(1 + below(m, 128)),
-                    .at = (u32)address_of(below(m, 12)),
-                    .value = address_of(below(m, 12)),
+                    .at = (u32)address_of(second ? second_frame(m, 1) : below(m, 12)),
+                    .value = address_of(second ? second_frame(m, 1) : below(m, 12)),
                 });
     else
         emit(m, (struct fuzz_step){
@@ -262,7 +443,8 @@ static void make_context(struct maker *m, u8 number)
     };
     union mmu_role role = {.word = 0};
 
-    role.format = one_in(m, 24) ? PAGING_NONE : formats[m->flavour][below(m, 4)];
+    role.format =
+        one_in(m, m->nest != NEST_NONE ? 8 : 24) ? PAGING_NONE : formats[m->flavour][below(m, 4)];
     role.wp = !one_in(m, 4);
     role.pse = !one_in(m, 6);
     role.gbpages = !one_in(m, 6);
@@ -280,9 +462,17 @@ static void make_context(struct maker *m, u8 number)
         .a = number,
         .b = (u8)random64(m),
         .at = root_for(m, (enum paging_format)role.format),
-        .value = role.word,
+        .value = role.word | make_second(m),
     };
     emit(m, m->context[number]);
+}
+
+/* Another second stage, or one of its settings. */
+static u64 vary_second(struct maker *m, u64 value)
+{
+    if (one_in(m, 2))
+        return (value & BITS(31, 0)) | make_second(m);
+    return value ^ BIT(FUZZ_AD + below(m, 4));
 }
 
 /* One bit of a control register, another root, or the PDPTEs. */
@@ -290,10 +480,15 @@ static void vary_context(struct maker *m)
 {
     const u8 number = (u8)below(m, FUZZ_CONTEXTS);
     struct fuzz_step *s = &m->context[number];
-    union mmu_role role = {.word = s->value};
+    union mmu_role role = {.word = s->value}; /* with the second stage in its reserved bits */
 
     if (one_in(m, 6)) {
         make_context(m, number);
+        return;
+    }
+    if (m->nest != NEST_NONE && one_in(m, 3)) {
+        s->value = vary_second(m, s->value);
+        emit(m, *s);
         return;
     }
     switch (below(m, 12)) {
@@ -317,10 +512,13 @@ static void vary_context(struct maker *m)
 static void begin_flavour(struct maker *m)
 {
     m->flavour = (enum flavour)below(m, FLAVOURS);
+    m->nest = (enum nest)((m->nest + 1) % NESTS);
     for (u8 i = 0; i < FUZZ_CONTEXTS; i++)
         make_context(m, i);
     for (u32 i = 0; i < SETUP_STORES; i++)
         make_entry_store(m);
+    for (u32 i = 0; m->nest != NEST_NONE && i < SETUP_SECOND_STORES; i++)
+        make_second_store(m);
     for (u32 i = 0; i < 40; i++)
         emit(m, (struct fuzz_step){
                     .op = FUZZ_LOAD,
@@ -367,6 +565,7 @@ static void make_step(struct maker *m)
     const u8 cpu = (u8)below(m, FUZZ_CPUS);
     const u8 page = (u8)(one_in(m, 2) ? below(m, 8) : below(m, FUZZ_PAGES));
     const u32 dice = below(m, 1000);
+    const bool second = m->nest != NEST_NONE && one_in(m, 2); /* of tables, which */
 
     if (dice < 560)
         emit(m, (struct fuzz_step){
@@ -377,11 +576,11 @@ static void make_step(struct maker *m)
                     .at = below(m, 2) * 8,
                 });
     else if (dice < 660)
-        make_entry_store(m);
+        (second ? make_second_store : make_entry_store)(m);
     else if (dice < 740)
-        make_flip(m);
+        (second ? make_second_flip : make_flip)(m);
     else if (dice < 760)
-        make_burst(m);
+        (second ? make_second_burst : make_burst)(m);
     else if (dice < 780)
         make_odd_store(m);
     else if (dice < 840)
@@ -404,14 +603,19 @@ static void make_step(struct maker *m)
     else if (dice < 965)
         emit(m, (struct fuzz_step){.op = FUZZ_INVLPG, .cpu = cpu, .a = page});
     else if (dice < 975)
-        emit(m, (struct fuzz_step){.op = FUZZ_FLUSH, .cpu = cpu});
+        emit(m, (struct fuzz_step){.op = second ? FUZZ_FLUSH_SECOND : FUZZ_FLUSH, .cpu = cpu});
     else
         make_rare(m, cpu);
 }
 
 void fuzz_generate(struct fuzz_step *steps, u32 count, u64 seed)
 {
-    struct maker m = {.random = (seed + 1) * 0x9e3779b97f4a7c15, .steps = steps, .count = count};
+    struct maker m = {
+        .random = (seed + 1) * 0x9e3779b97f4a7c15,
+        .nest = (enum nest)(seed * 3 % NESTS),
+        .steps = steps,
+        .count = count,
+    };
     u32 next = 0;
 
     while (m.used < count) {
@@ -435,6 +639,22 @@ static void print_access(const struct fuzz_step *s, u32 access, const char *what
             (unsigned long long)(fuzz_pages[s->a] | s->at));
 }
 
+static void print_second(u64 value, FILE *out)
+{
+    static const char *const kinds[] = {"no second stage", "EPT",     "5-level EPT",
+                                        "32-bit NPT",      "PAE NPT", "4-level NPT",
+                                        "5-level NPT"};
+    struct mmu_second_stage second;
+
+    if (!fuzz_second(value, &second))
+        return;
+    fprintf(out, "; %s, root %llx%s%s%s%s%s%s%s", kinds[value >> FUZZ_KIND_SHIFT & 7],
+            (unsigned long long)second.root.v, second.role.ad ? " ad" : "",
+            second.role.execonly ? " execonly" : "", second.role.mbec ? " mbec" : "",
+            second.role.gbpages ? " gbpages" : "", second.role.nx ? " nx" : "",
+            second.role.pse ? " pse" : "", second.role.smep ? " smep" : "");
+}
+
 static void print_role(const struct fuzz_step *s, FILE *out)
 {
     static const char *const formats[] = {"none", "32-bit", "PAE", "4-level", "5-level"};
@@ -445,6 +665,7 @@ static void print_role(const struct fuzz_step *s, FILE *out)
             role.nx ? " nx" : "", role.smep ? " smep" : "", role.smap ? " smap" : "",
             role.pke ? " pke" : "", role.pks ? " pks" : "", role.gbpages ? " gbpages" : "",
             role.smm ? " smm" : "", role.guest_mode ? " guest_mode" : "");
+    print_second(s->value, out);
 }
 
 void fuzz_print(const struct fuzz_step *s, FILE *out)
@@ -481,6 +702,7 @@ void fuzz_print(const struct fuzz_step *s, FILE *out)
         fprintf(out, "CPU %u: INVLPG %llx", s->cpu, (unsigned long long)fuzz_pages[s->a]);
         break;
     case FUZZ_FLUSH: fprintf(out, "CPU %u: flush", s->cpu); break;
+    case FUZZ_FLUSH_SECOND: fprintf(out, "CPU %u: flush second stages", s->cpu); break;
     case FUZZ_A20: fprintf(out, "A20 %s", s->a != 0 ? "on" : "off"); break;
     case FUZZ_MOVE:
         fprintf(out, "move %s to %x%s", s->a != 0 ? "bar" : "mmio", s->at,

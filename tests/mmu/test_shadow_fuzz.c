@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Random use of the shadow engine (tests/mmu/shadow_fuzz.h): a little of each setup. For more:
+ * Random use of the shadow engine (tests/mmu/shadow_fuzz.h), T65: a little of each setup. For more:
  * NESTBOX_SHADOW_STEPS=1000000 steps per seed, NESTBOX_SHADOW_SEEDS, NESTBOX_TEST_SHADOW=setup.
  */
 #include "base/bits.h"
@@ -23,7 +23,7 @@ static void run_seeds(const struct fuzz_setup *setup)
     const u64 seeds = from_environment("NESTBOX_SHADOW_SEEDS", 2);
     const u64 first = from_environment("NESTBOX_SHADOW_FIRST", 1);
     const u64 more = from_environment("NESTBOX_SHADOW_STEPS", 0);
-    const u32 steps = more != 0 ? (u32)EFFORT(more) : 14000;
+    const u32 steps = more != 0 ? (u32)EFFORT(more) : 25000;
 
     for (u64 seed = first; seed < first + seeds; seed++) {
         struct fuzz_result r;
@@ -41,27 +41,39 @@ static void run_seeds(const struct fuzz_setup *setup)
         outcomes.allowed += r.allowed;
         outcomes.hits += r.hits;
         outcomes.stale += r.stale;
+        outcomes.nested_allowed += r.nested_allowed;
+        outcomes.nested_faults += r.nested_faults;
+        total.second_hits += r.stats.second_hits;
+        total.domains_renewed += r.stats.domains_renewed;
     }
 }
 
 START_TEST(engine_translates_as_walks_do)
 {
     const char *wanted = getenv("NESTBOX_TEST_SHADOW");
+    struct fuzz_setup setup;
+    u32 count = 0;
 
-    for (u32 i = 0; i < fuzz_setup_count; i++) {
-        if (wanted == NULL || strcmp(wanted, fuzz_setups[i].name) == 0)
-            run_seeds(&fuzz_setups[i]);
+    for (u32 i = 0; fuzz_setup_get(i, &setup); i++) {
+        if (wanted != NULL && strcmp(wanted, setup.name) != 0)
+            continue;
+        run_seeds(&setup);
+        count++;
     }
+    ck_assert_uint_gt(count, 0);
     if (getenv("NESTBOX_SHADOW_TELL") != NULL)
         printf("allowed %llu, faults %llu, hits %llu, stale %llu; shadow hits %llu, reused %llu, "
                "reclaimed %llu, floods %llu, unsync %llu, synced %llu, retries %llu, prefetched "
-               "%llu\n",
+               "%llu; nested: allowed %llu, faults %llu, second hits %llu, renewed %llu\n",
                (unsigned long long)outcomes.allowed, (unsigned long long)outcomes.faults,
                (unsigned long long)outcomes.hits, (unsigned long long)outcomes.stale,
                (unsigned long long)total.hits, (unsigned long long)total.pages_reused,
                (unsigned long long)total.reclaimed, (unsigned long long)total.flood_zaps,
                (unsigned long long)total.unsyncs, (unsigned long long)total.synced_slots,
-               (unsigned long long)total.retries, (unsigned long long)total.prefetched);
+               (unsigned long long)total.retries, (unsigned long long)total.prefetched,
+               (unsigned long long)outcomes.nested_allowed,
+               (unsigned long long)outcomes.nested_faults, (unsigned long long)total.second_hits,
+               (unsigned long long)total.domains_renewed);
     if (wanted != NULL)
         return;
     /* The steps reach what they are meant to. */
@@ -75,16 +87,22 @@ START_TEST(engine_translates_as_walks_do)
     ck_assert_uint_gt(total.flood_zaps, 0);
     ck_assert_uint_gt(total.unsyncs, 100);
     ck_assert_uint_gt(total.synced_slots, 100);
+    ck_assert_uint_gt(outcomes.nested_allowed, 5000);
+    ck_assert_uint_gt(outcomes.nested_faults, 5000);
+    ck_assert_uint_gt(total.second_hits, 20000);
+    ck_assert_uint_gt(total.domains_renewed, 500);
 }
 END_TEST
 
 static void run_everywhere(const struct fuzz_step *steps, u32 count)
 {
-    for (u32 i = 0; i < fuzz_setup_count; i++) {
+    struct fuzz_setup setup;
+
+    for (u32 i = 0; fuzz_setup_get(i, &setup); i++) {
         struct fuzz_result r = {.step = 0};
 
-        ck_assert_msg(fuzz_run(&fuzz_setups[i], steps, count, 1, &r), "%s, step %u: %s",
-                      fuzz_setups[i].name, r.step, r.message);
+        ck_assert_msg(fuzz_run(&setup, steps, count, 1, &r), "%s, step %u: %s", setup.name, r.step,
+                      r.message);
     }
 }
 

@@ -25,7 +25,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 FOLDERS = ("base", "mmu", "mmu/shadow")
 FLAGS = ["-std=gnu17", "-O1", "-DNDEBUG", "-fno-strict-aliasing", f'-DTESTS_FOLDER="{ROOT}/tests"']
 # Sources beside a test's own.
-HELPERS = {"test_shadow_fuzz": ["shadow_fuzz", "shadow_trace"]}
+HELPERS = {"test_shadow_fuzz": ["shadow_fuzz", "shadow_reference", "shadow_trace"]}
 ENGINES = ("strict", "burst", "drop", "lazy", "pieces", "parity", "quota", "lazy_quota")
 NESTED = ("strict", "combined_burst", "combined_pieces", "combined_drop", "combined_lazy", "combined_quota")
 SECONDS = 20
