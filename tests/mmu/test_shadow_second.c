@@ -227,7 +227,7 @@ START_TEST(pages_of_both_stages_have_the_roles_of_the_table)
                 const struct second_row *row = &second_rows[r];
                 struct lab *l;
 
-                if (row->ept_levels == 0 ? row->host != hosts[h] : r > 1 && h > 0)
+                if (row->ept_levels == 0 ? row->host != hosts[h] : r > 0 && h > 0)
                     continue;
                 l = lab_create(_i);
                 lab_start(l, hosts[h]); /* L1 itself */

@@ -162,6 +162,17 @@ MUTATIONS = [Mutation(*fields) for fields in (
      "lost_rights_cover", "a page that loses a right is kept writable"),
 
     # ---- second stages and combined pages ----
+    (ROLE, "    role.guest_mode = cpu.guest_mode;\n", "", "identity_without_guest_mode",
+     "a table that L1 shares with a nested guest has one page for both"),
+    ("mmu/shadow/stage.c", "    return shadow_root_role(role, parity);",
+     "    union shadow_role root = shadow_root_role(role, parity);\n\n    root.nx |= second && context_role(s).nx;\n    return root;",
+     "second_takes_nx_of_first", "the nested guest's mode gets into its second stage"),
+    (SYNC, "        if (index != 0 && page_at(shadow, index)->role.stage2)\n            page_zap(shadow, index);",
+     "        (void)index;", "invept_nothing", "INVEPT flushes nothing"),
+    ("mmu/mmu.c", "    if (other_role)\n        mmu_invalidate_all(mmu);",
+     "    if (other_role) {\n        memset(s->context[found].second.root, 0, sizeof(s->context[found].second.root));\n"
+     "        mmu_invalidate_all(mmu);\n    }",
+     "roots_forgotten_at_switch", "each entry to a nested guest finds its roots anew"),
     (ROLE, "    role.stage2 = cpu.stage2;\n", "", "identity_without_stage",
      "a host's own tables and its nested tables share pages"),
     (ROLE, "    role.ad_disabled = cpu.stage2 && !cpu.ad;\n", "", "identity_without_ad",
