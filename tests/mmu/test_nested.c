@@ -176,6 +176,7 @@ START_TEST(all_patterns_of_ept_entries_are_judged_as_the_manual_says)
 }
 END_TEST
 
+/* BUG-20 */
 START_TEST(execute_only_pages_stop_reads_with_a_violation_and_no_page_fault)
 {
     struct guest *g = guest_ept(EXECONLY);
@@ -270,6 +271,7 @@ END_TEST
 
 /* ---- T42: qualification ---- */
 
+/* BUG-19: bits 5:3 are R, W, X in this order. */
 START_TEST(the_qualification_tells_the_rights_of_all_levels_together)
 {
     static const u32 legal[] = {0, ER, ER | EW, EX, ER | EX, RWX};
@@ -379,6 +381,7 @@ END_TEST
 
 /* ---- T43, T44: accessed and dirty flags ---- */
 
+/* BUG-21 */
 START_TEST(with_ept_flags_a_table_is_accessed_as_if_written)
 {
     static const u64 tables[] = {L4, L3, L2, L1};
@@ -505,6 +508,7 @@ START_TEST(mbec_makes_an_entry_with_bit_10_alone_present)
 }
 END_TEST
 
+/* BUG-31: bit 10 that is clear, and bit 10 that means nothing. */
 START_TEST(one_ept_with_and_without_mbec_is_two_contexts)
 {
     struct guest *g = guest_ept(0);
@@ -543,6 +547,7 @@ static u64 npf_of(struct guest *g, u64 va, u32 access)
     return npf_error_code(nested_of(g, va, access));
 }
 
+/* T39, BUG-17, BUG-18: keys, SMEP, SMAP and WP do not get into the second stage. */
 START_TEST(every_nested_access_of_npt_is_a_user_access)
 {
     for (u32 i = 0; i < 16; i++) {
@@ -614,6 +619,7 @@ START_TEST(npt_has_no_execute_by_the_hosts_efer)
 }
 END_TEST
 
+/* T37, BUG-14 */
 START_TEST(a_32_bit_host_nests_4_gib)
 {
     struct guest *g = guest_create();

@@ -202,6 +202,30 @@ START_TEST(contexts_of_two_widths_alternate_without_rebuilding)
 }
 END_TEST
 
+/* BUG-30, T57: another mode under the CR3 that is loaded, as a restored EFER brings it. One table
+ * is a set of PDPTEs and a PML4, and what is below it a level further down. */
+START_TEST(a_mode_that_changes_under_a_loaded_cr3_reads_its_tables_anew)
+{
+    struct lab *l = lab_create(_i);
+    struct lab_cpu pae, wide;
+    u64 below;
+
+    lab_start(l, PAGING_PAE);
+    below = lab_table(l);
+    lab_map(l, 0, 1, below | RWU);
+    lab_put8(l, below, LAB_DATA | RWU);
+    pae = wide = *lab_cpu(l);
+    wide.role = role_of(PAGING_4LEVEL);
+    for (u32 round = 0; round < 3; round++) {
+        back_to(l, &pae);
+        ck_assert_uint_eq(lab_goes(l, 0, ACCESS_READ), below);
+        back_to(l, &wide);
+        ck_assert_uint_eq(lab_goes(l, 0, ACCESS_READ), LAB_DATA);
+    }
+    lab_destroy(l);
+}
+END_TEST
+
 /* More address spaces than a CPU remembers contexts. */
 START_TEST(a_context_that_is_forgotten_forgets_its_roots)
 {
@@ -453,6 +477,7 @@ RUN_LAB_TESTS("shadow_contexts", a_table_read_in_two_formats_is_refreshed_in_eac
               an_unsync_table_that_becomes_a_directory_elsewhere_goes,
               smram_is_seen_by_pages_made_in_smm_alone,
               contexts_of_two_widths_alternate_without_rebuilding,
+              a_mode_that_changes_under_a_loaded_cr3_reads_its_tables_anew,
               a_context_that_is_forgotten_forgets_its_roots, a_reclaimed_root_is_made_again,
               a_small_quota_is_kept_and_equal_runs_have_equal_digests,
               flushes_without_paging_or_far_outside_do_nothing,

@@ -129,7 +129,7 @@ START_TEST(a_frame_that_becomes_a_table_loses_its_write_tags)
 }
 END_TEST
 
-/* T18: as many as fit; nothing is kept per mapping but the entry itself. */
+/* T18, BUG-28: as many as fit; nothing is kept per mapping but the entry itself. */
 START_TEST(a_frame_mapped_everywhere_is_let_go_of_everywhere)
 {
     enum { TABLES = 8, PAGES = TABLES * 512 };
