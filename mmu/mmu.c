@@ -162,6 +162,8 @@ void mmu_set_context(struct mmu *mmu, union mmu_role role, gpa_t root, const u64
     bool other_role;
     u32 found;
 
+    if (key.second.role.word != 0)
+        key.second.role.smm = role.smm; /* its tables are read through the same map */
     CHECK(role.format <= PAGING_5LEVEL && !role.stage2);
     CHECK(pdptes != NULL || role.format != PAGING_PAE || role.pdpt);
     CHECK(role.format == PAGING_PAE || !role.pdpt);

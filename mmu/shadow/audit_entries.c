@@ -103,12 +103,6 @@ u64 audit_second(const struct audit *a, u32 domain, u64 at)
     return 0;
 }
 
-/* Out of reach, and never looked at again. */
-static bool obsolete(const struct audit *a, const struct shadow_page *page)
-{
-    return page->role.combined && audit_domain(a, page->role.ndom) == 0;
-}
-
 /* What a leaf should be whose page, in combined pages, is where the second stage says. */
 static u64 through_second(const struct audit *a, const struct shadow_page *page, u64 leaf)
 {
@@ -137,7 +131,7 @@ static bool leaves_true(struct audit *a, const struct shadow_page *page, u32 ind
     const struct pt_rules rules = rules_of(a, page->role);
     const u64 later = may_come(page->role);
 
-    for (u32 slot = 0; slot < SLOTS && !obsolete(a, page); slot++) {
+    for (u32 slot = 0; slot < SLOTS && !page_is_obsolete(a->shadow, page); slot++) {
         const u64 spte = page->spt[slot];
         u64 entry, expected;
 
@@ -234,7 +228,7 @@ bool audit_children(struct audit *a, const struct shadow_page *page, u32 index)
 {
     struct pt_rules rules;
 
-    if (page->role.level == 1 || page->role.direct || obsolete(a, page))
+    if (page->role.level == 1 || page->role.direct || page_is_obsolete(a->shadow, page))
         return true;
     rules = rules_of(a, page->role);
     for (u32 slot = 0; slot < SLOTS; slot++) {
@@ -274,7 +268,8 @@ static bool piece_leaf(struct audit *a, const struct shadow_page *page, u32 inde
 
 bool audit_pieces(struct audit *a, const struct shadow_page *page, u32 index)
 {
-    for (u32 slot = 0; page->role.direct && !obsolete(a, page) && slot < SLOTS; slot++) {
+    for (u32 slot = 0; page->role.direct && !page_is_obsolete(a->shadow, page) && slot < SLOTS;
+         slot++) {
         const u64 spte = page->spt[slot];
         const u64 at = (page->frame << PAGE_SHIFT) + ((u64)slot << level_shift(page->role.level));
 

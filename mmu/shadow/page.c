@@ -364,7 +364,7 @@ void page_zap(struct shadow *shadow, u32 index)
     struct shadow_page *page = page_at(shadow, index);
 
     shadow->changes++;
-    if (page->present != 0)
+    if (page->present != 0 && !page_is_obsolete(shadow, page))
         page_revoke(shadow, page);
     for (u32 i = 0; page->role.level > 1 && i < SLOTS; i++) {
         if (spte_is_child(page->spt[i]))

@@ -113,6 +113,7 @@ struct shadow {
     struct domain domain[DOMAINS];
     u64 domain_clock;
     u32 last_number; /* of those handed out */
+    u64 numbers[(NDOM_MAX + 64) / 64]; /* a bit per number that a domain has now */
 };
 
 static ALWAYS_INLINE bool spte_is_child(u64 spte)
@@ -254,6 +255,14 @@ static ALWAYS_INLINE struct shadow_page *root_page(struct mmu_state *s, bool sec
 union shadow_role stage_role(const struct mmu_state *s, bool second);
 /* Let the current context have a domain and the domain a number, before anything is built. */
 void domain_begin(struct mmu_state *s);
+/* Is it a combined page of an earlier number, which no context can reach? */
+static ALWAYS_INLINE bool page_is_obsolete(const struct shadow *shadow,
+                                           const struct shadow_page *page)
+{
+    return page->role.combined &&
+           (shadow->numbers[page->role.ndom / 64] >> (page->role.ndom % 64) & 1) == 0;
+}
+
 /* Leaves of these domains may not be true any more. */
 void domains_renew(struct shadow *shadow, u64 domains);
 

@@ -18,6 +18,13 @@ union shadow_role stage_role(const struct mmu_state *s, bool second)
 
 /* ---- domains ---- */
 
+static void number_set(struct shadow *shadow, u32 number, bool used)
+{
+    u64 *word = &shadow->numbers[number / 64];
+
+    *word = (*word & ~BIT(number % 64)) | (u64)used << (number % 64);
+}
+
 /* The contexts of a CPU that use a domain. */
 static u32 contexts_of(const struct mmu_state *s, u32 domain)
 {
@@ -35,6 +42,7 @@ void domains_renew(struct shadow *shadow, u64 domains)
 
         if (shadow->domain[domain].number == 0)
             continue; /* nothing was made since */
+        number_set(shadow, shadow->domain[domain].number, false);
         shadow->domain[domain].number = 0;
         shadow->changes++;
         shadow->stats.domains_renewed++;
@@ -109,4 +117,5 @@ void domain_begin(struct mmu_state *s)
     if (shadow->last_number == NDOM_MAX)
         numbers_begin(shadow);
     domain->number = ++shadow->last_number;
+    number_set(shadow, domain->number, true);
 }

@@ -126,7 +126,9 @@ void shadow_store(struct shadow *shadow, u64 frame, u32 offset, const u8 *from, 
     shadow->stats.stores++;
     for (u32 i = page_first(shadow, frame); i != 0; i = next) {
         next = page_next(shadow, i);
-        if (page_watches(page_at(shadow, i)))
+        if (page_is_obsolete(shadow, page_at(shadow, i)))
+            page_zap(shadow, i);
+        else if (page_watches(page_at(shadow, i)))
             unsync |= store_to_page(shadow, i, &store);
     }
     if (unsync) {

@@ -145,7 +145,7 @@ MUTATIONS = [Mutation(*fields) for fields in (
      "INVLPG flushes nothing"),
 
     # ---- life of pages ----
-    (PAGE, "    if (page->present != 0)\n        page_revoke(shadow, page);\n", "", "zap_without_revoke",
+    (PAGE, "    if (page->present != 0 && !page_is_obsolete(shadow, page))\n        page_revoke(shadow, page);\n", "", "zap_without_revoke",
      "what came through a zapped page stays"),
     (PAGE, "        slot_set(shadow, parent, slot, 0);\n", "        (void)slot;\n", "zap_under_parent",
      "a parent points to a page that is gone"),
@@ -194,6 +194,9 @@ MUTATIONS = [Mutation(*fields) for fields in (
      "combined leaves outlive the second stage's entries"),
     ("mmu/shadow/stage.c", "            if (s != NULL)\n                tlb_revoke_contexts(s, contexts_of(s, domain));\n",
      "            (void)contexts_of;\n            (void)s;\n", "renewal_without_revoke", "the soft TLB outlives them"),
+    (IMPL, "(shadow->numbers[page->role.ndom / 64] >> (page->role.ndom % 64) & 1) == 0;",
+     "(shadow->numbers[page->role.ndom / 64] >> (page->role.ndom % 64) & 1) != 0;", "obsolete_is_current",
+     "pages in use are zapped without revoking"),
     (FETCH, "    if (shadow->changes != begun)\n        return false;\n", "    (void)begun;\n", "changes_during_walk",
      "a walk that breaks its own second stage is entered"),
     (FETCH, "    return enter(s, &found) && context_ndom(s) == ndom;", "    (void)ndom;\n    return enter(s, &found);",
