@@ -7,6 +7,7 @@
 #include "cpu/event.h"
 #include "cpu/system.h"
 #include "cpu/transfer.h"
+#include "cpu/vmx/vmx.h"
 
 void event_signal_intr(struct vcpu *v, bool level)
 {
@@ -53,12 +54,12 @@ static bool smi_ready(const struct cpu_state *s)
 
 static bool init_ready(const struct cpu_state *s)
 {
-    return s->init_pending != 0 && s->in_smm == 0;
+    return s->init_pending != 0 && s->in_smm == 0 && s->vmx.mode == VMX_OFF;
 }
 
 static bool sipi_ready(const struct cpu_state *s)
 {
-    return s->sipi_pending != 0 && s->activity == ACTIVITY_WAIT_SIPI;
+    return s->sipi_pending != 0 && s->activity == ACTIVITY_WAIT_SIPI && s->vmx.mode == VMX_OFF;
 }
 
 static bool debug_ready(const struct cpu_state *s)
@@ -69,16 +70,20 @@ static bool debug_ready(const struct cpu_state *s)
 
 /* STI's shadow holds NMIs off too, as on processors that software relies on: between STI and HLT
  * there is no interrupt of any kind. */
-static bool nmi_ready(const struct cpu_state *s)
+static bool nmi_ready(const struct vcpu *v)
 {
+    const struct cpu_state *s = &v->state;
+
     return s->nmi_pending != 0 && s->nmi_blocked == 0 && s->shadow == 0 &&
-           s->activity != ACTIVITY_WAIT_SIPI;
+           s->activity != ACTIVITY_WAIT_SIPI && !vmx_nmi_exits(v);
 }
 
-static bool intr_ready(const struct cpu_state *s)
+static bool intr_ready(const struct vcpu *v)
 {
+    const struct cpu_state *s = &v->state;
+
     return s->intr != 0 && (s->rflags & FLAG_IF) != 0 && s->shadow == 0 &&
-           s->activity < ACTIVITY_SHUTDOWN;
+           s->activity < ACTIVITY_SHUTDOWN && !vmx_intr_exits(v);
 }
 
 /* MWAIT ends without an event to deliver. */
@@ -96,10 +101,10 @@ bool event_pending(const struct vcpu *v)
 
     if (likely((s->intr | s->nmi_pending | s->smi_pending | s->init_pending | s->sipi_pending |
                 s->mwait) == 0 &&
-               s->pending_debug == 0))
+               s->pending_debug == 0 && s->vmx.pending == 0))
         return false;
-    return smi_ready(s) || init_ready(s) || sipi_ready(s) || debug_ready(s) || nmi_ready(s) ||
-           intr_ready(s) || mwait_ready(v);
+    return vmx_ready(v) || smi_ready(s) || init_ready(s) || sipi_ready(s) || debug_ready(s) ||
+           nmi_ready(v) || intr_ready(v) || mwait_ready(v);
 }
 
 /* ---- taking it ---- */
@@ -140,7 +145,9 @@ bool event_boundary(struct vcpu *v)
 {
     struct cpu_state *s = &v->state;
 
-    if (smi_ready(s)) {
+    if (vmx_boundary(v, VMX_FIRST)) {
+        ;
+    } else if (smi_ready(s)) {
         wake(v);
         s->smi_pending = 0;
         smm_enter(v);
@@ -148,16 +155,23 @@ bool event_boundary(struct vcpu *v)
         take_init(v);
     } else if (sipi_ready(s)) {
         take_sipi(v);
+    } else if (vmx_boundary(v, VMX_INIT) || vmx_boundary(v, VMX_SIPI) ||
+               vmx_boundary(v, VMX_BEFORE_DEBUG)) {
+        ;
     } else if (debug_ready(s)) {
         wake(v);
         (void)raise_fault(v, VEC_DB);
         event_deliver_exception(v);
-    } else if (nmi_ready(s)) {
+    } else if (vmx_boundary(v, VMX_BEFORE_NMI) || vmx_boundary(v, VMX_NMI)) {
+        ;
+    } else if (nmi_ready(v)) {
         wake(v);
         s->nmi_pending = 0;
         s->nmi_blocked = 1;
         event_deliver_interrupt(v, VEC_NMI);
-    } else if (intr_ready(s)) {
+    } else if (vmx_boundary(v, VMX_BEFORE_INTR) || vmx_boundary(v, VMX_INTR)) {
+        ;
+    } else if (intr_ready(v)) {
         wake(v);
         event_deliver_interrupt(v, v->wires.int_ack(v->wires.ctx));
     } else if (mwait_ready(v)) {

@@ -7,22 +7,24 @@
 #include "cpu/control.h"
 
 #include "cpu/system.h"
+#include "cpu/vmx/vmx.h"
 
 /* Read the four PDPTE registers; a present one with reserved bits set is #GP(0). SDM Vol 3A 4.4.1.
  */
-static bool pdptes_read(struct vcpu *v, u64 cr3, u64 *to)
+bool pdptes_read(struct vcpu *v, u64 cr3, u64 *to)
 {
     const u64 reserved = physical_reserved(v) | BITS(2, 1) | BITS(8, 5);
 
     for (unsigned i = 0; i < 4; i++) {
-        to[i] = mmu_read_physical(v->mmu, (gpa_t){(cr3 & 0xffffffe0) + 8 * i}, 8);
+        if (!mmu_read_nested(v->mmu, (gpa_t){(cr3 & 0xffffffe0) + 8 * i}, 8, &to[i]))
+            return vmx_raise_nested(v);
         if ((to[i] & 1) != 0 && (to[i] & reserved) != 0)
             return RAISE_GP0(v);
     }
     return true;
 }
 
-static bool pae_paging(u64 cr0, u64 cr4, u64 efer)
+bool pae_paging(u64 cr0, u64 cr4, u64 efer)
 {
     return (cr0 & CR0_PG) != 0 && (cr4 & CR4_PAE) != 0 && (efer & EFER_LME) == 0;
 }
@@ -57,7 +59,7 @@ bool cr0_write(struct vcpu *v, u64 value)
     const u64 changed = s->cr0 ^ value;
 
     if (value >> 32 != 0 || (value & (CR0_PG | CR0_PE)) == CR0_PG ||
-        (value & (CR0_NW | CR0_CD)) == CR0_NW)
+        (value & (CR0_NW | CR0_CD)) == CR0_NW || !vmx_cr0_allowed(v, value))
         return RAISE_GP0(v);
     if ((changed & CR0_PG) != 0) {
         if ((value & CR0_PG) != 0 && (s->efer & EFER_LME) != 0 && !may_enter_long_mode(v))
@@ -97,8 +99,7 @@ bool cr3_write(struct vcpu *v, u64 value)
     return true;
 }
 
-/* CR4 bits that this CPU model has. */
-static u64 cr4_known(const struct vcpu *v)
+u64 cr4_known(const struct vcpu *v)
 {
     static const struct {
         u64 bits;
@@ -110,6 +111,7 @@ static u64 cr4_known(const struct vcpu *v)
         {CR4_UMIP, F_UMIP},         {CR4_LA57, F_LA57},     {CR4_FSGSBASE, F_FSGSBASE},
         {CR4_PCIDE, F_PCID},        {CR4_OSXSAVE, F_XSAVE}, {CR4_SMEP, F_SMEP},
         {CR4_SMAP, F_SMAP},         {CR4_PKE, F_PKU},       {CR4_PKS, F_PKS},
+        {CR4_VMXE, F_VMX},
     };
     u64 known = CR4_PCE;
 
@@ -124,7 +126,7 @@ bool cr4_write(struct vcpu *v, u64 value)
     const u64 changed = s->cr4 ^ value;
     const u64 rising = changed & value;
 
-    if ((value & ~cr4_known(v)) != 0)
+    if ((value & ~cr4_known(v)) != 0 || !vmx_cr4_allowed(v, value))
         return RAISE_GP0(v);
     if (long_mode(v) && ((value & CR4_PAE) == 0 || (changed & CR4_LA57) != 0))
         return RAISE_GP0(v);

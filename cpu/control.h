@@ -32,6 +32,7 @@
 #define CR4_OSXMMEXCPT BIT(10)
 #define CR4_UMIP BIT(11)
 #define CR4_LA57 BIT(12)
+#define CR4_VMXE BIT(13)
 #define CR4_FSGSBASE BIT(16)
 #define CR4_PCIDE BIT(17)
 #define CR4_OSXSAVE BIT(18)
@@ -89,5 +90,12 @@ static ALWAYS_INLINE u64 physical_reserved(const struct vcpu *v)
 {
     return ~(u64)0 << v->phys_bits;
 }
+
+/* CR4 bits that this CPU model has. */
+u64 cr4_known(const struct vcpu *v);
+/* The PDPTE registers that a CR3 would load. false: one is bad, or the second stage exits. SDM Vol
+ * 3A 4.4.1. */
+MUST_CHECK bool pdptes_read(struct vcpu *v, u64 cr3, u64 *to);
+bool pae_paging(u64 cr0, u64 cr4, u64 efer);
 
 #endif

@@ -3,6 +3,7 @@
 #include "cpu/control.h"
 #include "cpu/cpu_models.h"
 #include "cpu/system.h"
+#include "cpu/vmx/caps.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -285,6 +286,7 @@ void vcpu_configure(struct vcpu *v, const struct cpu_config *config, u32 index, 
         v->state.random[i] = split_mix(&x);
     vcpu_set_phys_bits(v, config->phys_bits);
     cpuid_configure(v);
+    vmx_configure(v);
 }
 
 void cpu_config_help(void (*line)(const char *text))

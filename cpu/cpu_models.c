@@ -53,7 +53,7 @@ const struct feature_def feature_table[] = {
     {F_F16C, "f16c", NULL, 1, 0, CPUID_ECX, 29, .needs = F_AVX},
     {F_RDRAND, "rdrand", NULL, 1, 0, CPUID_ECX, 30},
     {F_HYPERVISOR, "hypervisor", NULL, 1, 0, CPUID_ECX, 31},
-    {F_VMX, "vmx", NULL, 1, 0, CPUID_ECX, 5, .later = true},
+    {F_VMX, "vmx", NULL, 1, 0, CPUID_ECX, 5, .needs = F_PAE},
     {F_ARAT, "arat", NULL, 6, 0, CPUID_EAX, 2},
     {F_FSGSBASE, "fsgsbase", NULL, 7, 0, CPUID_EBX, 0},
     {F_TSC_ADJUST, "tsc-adjust", NULL, 7, 0, CPUID_EBX, 1},
@@ -122,7 +122,7 @@ static const u8 set_common[] = {
     F_MONITOR, F_ALWAYS};
 static const u8 set_intel[] = {
     F_PCID, F_INVPCID, F_TSC_DEADLINE, F_TSC_ADJUST, F_ARCH_CAPABILITIES, F_SPEC_CTRL, F_STIBP,
-    F_BHI_CTRL, F_ALWAYS};
+    F_BHI_CTRL, F_VMX, F_ALWAYS};
 static const u8 set_amd[] = {
     F_MMXEXT, F_FXSR_OPT, F_CR8_LEGACY, F_CLZERO, F_XSAVEERPTR, F_RDPRU, F_AUTOIBRS, F_ALWAYS};
 static const u8 set_v2[] = {F_SSE3, F_SSSE3, F_SSE41, F_SSE42, F_POPCNT, F_ALWAYS};

@@ -6,6 +6,7 @@
  */
 #include "cpu/encoding.h"
 #include "cpu/engine.h"
+#include "cpu/vmx/vmx.h"
 
 enum { INSN_BYTES_MAX = 15, NO_OVERRIDE = 0xff };
 
@@ -47,6 +48,14 @@ static const struct insn *run_protection(struct vcpu *v, const struct insn *in)
 {
     (void)RAISE_GP0(v);
     return leave_event(v, in);
+}
+
+/* MOV DR exits before its privilege is checked: SDM Vol 3C 26.1.3. */
+static const struct insn *run_intercepted_protection(struct vcpu *v, const struct insn *in)
+{
+    v->insn_rip = insn_rip(v, in) & v->la_mask;
+    v->next_rip = insn_next_rip(v, in) & v->la_mask;
+    return vmx_intercept(v, in) ? run_protection(v, in) : leave_event(v, in);
 }
 
 /* #UD comes before #NM; which of the two is looked up when it happens, because a block's key has
@@ -569,9 +578,14 @@ enum decode decode(struct vcpu *v, const u8 *bytes, u32 available, struct insn *
     if (in->base == REG_RIP)
         in->disp += in->len;
     in->run = refusal(row, v->mode);
+    if (in->run == run_protection && row->def.intercept == INTERCEPT_MOV_DR &&
+        (v->mode & MODE_GUEST) != 0)
+        in->run = run_intercepted_protection;
     if (in->run != NULL)
         return DECODE_UD;
-    if (row->def.stamp != NULL)
+    if (row->def.intercept != INTERCEPT_NONE && (v->mode & MODE_GUEST) != 0)
+        in->run = run_intercepted;
+    else if (row->def.stamp != NULL)
         in->run = row->def.stamp(in, v->mode);
     if (in->run == NULL)
         in->run = run_generic;

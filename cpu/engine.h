@@ -60,6 +60,8 @@ struct block {
 /* The generic path: any row, any operands. Also what stamped handlers fall back to. */
 const struct insn *run_generic(struct vcpu *v, const struct insn *in);
 #define GENERIC(v, in) return run_generic(v, in)
+/* The same for a hypervisor's guest, if the hypervisor does not want to hear of it. */
+const struct insn *run_intercepted(struct vcpu *v, const struct insn *in);
 
 /* After an exec returned false: gives back the count, sets RIP to this instruction, leaves. */
 COLD const struct insn *leave_event(struct vcpu *v, const struct insn *in);

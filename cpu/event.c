@@ -10,6 +10,7 @@
 #include "cpu/flags.h"
 #include "cpu/mem.h"
 #include "cpu/transfer.h"
+#include "cpu/vmx/vmx.h"
 
 enum { ERROR_EXT = 1, ERROR_IDT = 2 };
 
@@ -380,43 +381,100 @@ static u64 pushed_flags(const struct vcpu *v, const struct event *e)
  * so for ever: hardware hangs, we shut down. */
 enum { CHAIN_MAX = 8 };
 
+/* A fault that a hypervisor's guest cannot survive is its hypervisor's. */
+static void deliver_shutdown(struct vcpu *v)
+{
+    if (in_guest(v))
+        vmx_triple_fault(v);
+    else
+        event_shutdown(v);
+}
+
+/* What an exit during the delivery of e reports. */
+static void begin_vectoring(struct vcpu *v, const struct event *e)
+{
+    v->vectoring = (struct vectoring){
+        .info = e->vector | (u32)TYPE_HARDWARE_EXCEPTION << 8 | INFO_VALID |
+                (e->has_error != 0 ? INFO_ERROR_VALID : 0u),
+        .error_code = e->error_code,
+    };
+}
+
+static void end_vectoring(struct vcpu *v)
+{
+    v->vectoring.info = 0;
+    v->vectoring.length = 0;
+    v->nmi_unblocked = false;
+}
+
+/* One exception, if the hypervisor leaves it to the guest. False: *e is now what came of it. */
+static bool deliver_one(struct vcpu *v, struct event *e)
+{
+    struct delivery d;
+
+    if (e->vector == VEC_DB)
+        note_debug(v, e->dr6);
+    d = (struct delivery){.vector = e->vector,
+                          .has_error = e->has_error != 0,
+                          .error = e->error_code,
+                          .rip = v->state.reg[REG_RIP],
+                          .rflags = pushed_flags(v, e)};
+    LOG(LOG_INT, "CPU %u: exception %u error %x at %04x:%llx cr2 %llx", v->index, e->vector,
+        e->error_code, v->state.seg[SEG_CS].selector, (unsigned long long)v->state.reg[REG_RIP],
+        (unsigned long long)v->state.cr2);
+    begin_vectoring(v, e);
+    switch (attempt(v, &d)) {
+    case ATTEMPT_DONE:
+        v->state.reg[REG_RIP] = v->next_rip;
+        v->state.shadow = 0;
+        if (e->vector == VEC_DB)
+            v->state.dr[7] &= ~(u64)DR7_GD;
+        return true;
+    case ATTEMPT_FAULT_INSIDE: v->state.reg[REG_RIP] = v->next_rip; break;
+    default: break;
+    }
+    return false;
+}
+
+/* Leave the guest with the exception e, if the hypervisor wants it. */
+static bool exit_for(struct vcpu *v, const struct event *e)
+{
+    if (!vmx_exception(v, e))
+        return false;
+    v->state.rflags = pushed_flags(v, e);
+    vmx_exit(v);
+    return true;
+}
+
 /* Deliver an exception and whatever comes of it. */
 static void deliver_chain(struct vcpu *v, struct event e)
 {
     enum severity first = BENIGN;
 
     for (unsigned length = 0;; length++) {
-        struct delivery d;
-
+        if (exit_for(v, &e))
+            break;
         if (e.vector == VEC_PF)
             v->state.cr2 = e.cr2;
         if (!combine(first, &e) || length == CHAIN_MAX) {
-            event_shutdown(v);
-            return;
+            deliver_shutdown(v);
+            break;
         }
-        if (e.vector == VEC_DB)
-            note_debug(v, e.dr6);
-        d = (struct delivery){.vector = e.vector,
-                              .has_error = e.has_error != 0,
-                              .error = e.error_code,
-                              .rip = v->state.reg[REG_RIP],
-                              .rflags = pushed_flags(v, &e)};
-        LOG(LOG_INT, "CPU %u: exception %u error %x at %04x:%llx cr2 %llx", v->index, e.vector,
-            e.error_code, v->state.seg[SEG_CS].selector, (unsigned long long)v->state.reg[REG_RIP],
-            (unsigned long long)v->state.cr2);
-        switch (attempt(v, &d)) {
-        case ATTEMPT_DONE:
-            v->state.reg[REG_RIP] = v->next_rip;
-            v->state.shadow = 0;
-            if (e.vector == VEC_DB)
-                v->state.dr[7] &= ~(u64)DR7_GD;
-            return;
-        case ATTEMPT_FAULT_INSIDE: v->state.reg[REG_RIP] = v->next_rip; break;
-        default: break;
+        if (e.vector == VEC_DF) {
+            v->vectoring = (struct vectoring){0};
+            if (exit_for(v, &e))
+                break;
+        }
+        if (deliver_one(v, &e))
+            break;
+        if (v->event.kind == EVENT_EXIT) {
+            vmx_exit(v);
+            break;
         }
         first = severity(&e);
         e = v->event;
     }
+    end_vectoring(v);
 }
 
 void event_deliver_nested(struct vcpu *v)
@@ -446,32 +504,75 @@ void event_deliver_exception(struct vcpu *v)
     settle_time(v);
     flags_commit(v);
     event_deliver_nested(v);
+    vmx_after_step(v);
 }
 
-void event_deliver_interrupt(struct vcpu *v, u8 vector)
+/* An event that no instruction raised; v->vectoring says what it is. */
+static void deliver_external(struct vcpu *v, const struct delivery *d)
 {
-    const struct delivery d = {.vector = vector,
-                               .rip = v->state.reg[REG_RIP],
-                               .rflags = rflags_get(v)};
     enum attempt result;
 
     settle_time(v);
     v->alone = true;
-    LOG(LOG_INT, "CPU %u: interrupt %02x at %04x:%llx", v->index, vector,
-        v->state.seg[SEG_CS].selector, (unsigned long long)v->state.reg[REG_RIP]);
-    result = attempt(v, &d);
+    result = attempt(v, d);
     v->counters.interrupts++;
     if (result != ATTEMPT_FAULT)
         v->state.reg[REG_RIP] = v->next_rip;
-    v->state.shadow = 0;
-    if (result != ATTEMPT_DONE)
+    if (result == ATTEMPT_DONE)
+        v->state.shadow = 0;
+    if (result != ATTEMPT_DONE && v->event.kind == EVENT_EXIT)
+        vmx_exit(v);
+    else if (result != ATTEMPT_DONE)
         deliver_chain(v, v->event);
+    end_vectoring(v);
+    v->state.shadow = 0;
     v->event.kind = EVENT_NONE;
     v->alone = false;
+    vmx_after_step(v);
+}
+
+void event_deliver_interrupt(struct vcpu *v, u8 vector)
+{
+    const bool nmi = vector == VEC_NMI;
+    const struct delivery d = {.vector = vector,
+                               .rip = v->state.reg[REG_RIP],
+                               .rflags = rflags_get(v)};
+
+    LOG(LOG_INT, "CPU %u: interrupt %02x at %04x:%llx", v->index, vector,
+        v->state.seg[SEG_CS].selector, (unsigned long long)v->state.reg[REG_RIP]);
+    v->vectoring.info = vector | (nmi ? (u32)TYPE_NMI << 8 : 0u) | INFO_VALID;
+    deliver_external(v, &d);
+}
+
+void event_inject(struct vcpu *v, u32 info, u32 error_code, u8 length)
+{
+    const enum interruption_type type = (enum interruption_type)((info & INFO_TYPE) >> 8);
+    const bool software = type == TYPE_SOFTWARE_INTERRUPT || type == TYPE_SOFTWARE_EXCEPTION;
+    const bool after = software || type == TYPE_PRIVILEGED_EXCEPTION;
+    const struct event e = {.vector = (u8)info};
+    const struct delivery d = {
+        .vector = (u8)info,
+        .software = software,
+        .int_n = type == TYPE_SOFTWARE_INTERRUPT,
+        .has_error = (info & INFO_ERROR_VALID) != 0,
+        .error = error_code,
+        .rip = (v->state.reg[REG_RIP] + (after ? length : 0)) & v->la_mask,
+        .rflags = type == TYPE_HARDWARE_EXCEPTION ? pushed_flags(v, &e) : rflags_get(v),
+    };
+
+    LOG(LOG_INT, "CPU %u: injection of %08x at %04x:%llx", v->index, info,
+        v->state.seg[SEG_CS].selector, (unsigned long long)v->state.reg[REG_RIP]);
+    v->vectoring = (struct vectoring){.info = info, .error_code = error_code};
+    if (after)
+        v->vectoring.length = length;
+    deliver_external(v, &d);
 }
 
 bool event_software(struct vcpu *v, u8 vector, enum event_source source)
 {
+    static const u8 types[] = {[SOURCE_SOFT_INT] = TYPE_SOFTWARE_INTERRUPT,
+                               [SOURCE_INT1] = TYPE_PRIVILEGED_EXCEPTION,
+                               [SOURCE_INT3_INTO] = TYPE_SOFTWARE_EXCEPTION};
     const u64 next_rip = v->next_rip;
     const struct delivery d = {.vector = vector,
                                .software = source != SOURCE_INT1,
@@ -479,15 +580,26 @@ bool event_software(struct vcpu *v, u8 vector, enum event_source source)
                                .rip = next_rip,
                                .rflags = rflags_get(v)};
 
+    if (source != SOURCE_SOFT_INT &&
+        !vmx_software_exception(v, vector, (enum interruption_type)types[source]))
+        return false;
+    if (in_guest(v))
+        v->vectoring = (struct vectoring){.info = vector | (u32)types[source] << 8 | INFO_VALID,
+                                          .length = (u8)(next_rip - v->insn_rip)};
     switch (attempt(v, &d)) {
     case ATTEMPT_DONE:
+        end_vectoring(v);
         v->no_step = v->alone; /* TF is clear now */
         if (source == SOURCE_INT1) {
             note_debug(v, 0);
             v->state.dr[7] &= ~(u64)DR7_GD;
         }
         return true;
-    case ATTEMPT_FAULT: v->next_rip = next_rip; return false;
+    case ATTEMPT_FAULT:
+        v->next_rip = next_rip;
+        if (v->event.kind == EVENT_REDO)
+            end_vectoring(v);
+        return false;
     default:
         v->state.reg[REG_RIP] = v->next_rip;
         event_deliver_nested(v);

@@ -23,6 +23,10 @@ enum event_source {
  */
 void event_deliver_exception(struct vcpu *v);
 
+/* VM-entry event injection, SDM Vol 3C 27.6: info in the format of the VM-entry interruption
+ * information; length: of the instruction that a software interrupt or exception stands behind. */
+void event_inject(struct vcpu *v, u32 info, u32 error_code, u8 length);
+
 /*
  * INT n, INT3, INTO, INT1: deliver from inside an exec. next_rip is pushed. false: v->event holds
  * the fault (not yet delivered), nothing has changed.

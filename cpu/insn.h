@@ -109,7 +109,41 @@ enum insn_attr {
     WRITE_ALWAYS_16M = 1 << 23, /* SLDT/SMSW/STR/MOV from Sreg: memory operand is always 16 bits */
 };
 
-/* Who may intercept it (VMX exit, SVM exit code): filled in by the virtualization issues. */
+/* Instructions that a hypervisor may want to hear of. cpu/vmx/intercept.c says what VMX makes of
+ * each. The VMX instructions exit by themselves. */
+enum intercept {
+    INTERCEPT_NONE,
+    INTERCEPT_CPUID,
+    INTERCEPT_HLT,
+    INTERCEPT_INVD,
+    INTERCEPT_WBINVD,
+    INTERCEPT_INVLPG,
+    INTERCEPT_INVPCID,
+    INTERCEPT_RDPMC,
+    INTERCEPT_RDTSC,
+    INTERCEPT_RDTSCP,
+    INTERCEPT_RDPID,
+    INTERCEPT_MOV_FROM_CR,
+    INTERCEPT_MOV_TO_CR,
+    INTERCEPT_CLTS,
+    INTERCEPT_LMSW,
+    INTERCEPT_MOV_DR,
+    INTERCEPT_IO,
+    INTERCEPT_RDMSR,
+    INTERCEPT_WRMSR,
+    INTERCEPT_MWAIT,
+    INTERCEPT_MONITOR,
+    INTERCEPT_PAUSE,
+    INTERCEPT_GDTR_IDTR,
+    INTERCEPT_LDTR_TR,
+    INTERCEPT_XSETBV,
+    INTERCEPT_RDRAND,
+    INTERCEPT_RDSEED,
+    INTERCEPT_XSAVES,
+    INTERCEPT_XRSTORS,
+    INTERCEPT_COUNT,
+};
+
 struct insn_def {
     const char *name; /* mnemonic, Intel syntax, lower case */
     const char *encoding; /* see above */
@@ -119,6 +153,7 @@ struct insn_def {
     u16 flags_read, flags_written, flags_undefined; /* RFLAGS bits */
     enum cpu_feature feature; /* #UD unless the CPU model has it; 0: always there */
     insn_stamp stamp; /* NULL: generic only */
+    enum intercept intercept;
 };
 
 enum insn_prefix {

@@ -8,6 +8,7 @@
 
 #include "cpu/event.h"
 #include "cpu/stamp.h"
+#include "cpu/vmx/vmx.h"
 
 static bool crosses_page(u64 la, u32 size)
 {
@@ -62,6 +63,8 @@ static bool raise_refill(struct vcpu *v, enum refill refill, u32 flags)
 {
     if (refill == REFILL_PAGE_FAULT)
         return raise_page_fault(v, v->mmu->fault.va, v->mmu->fault.error_code);
+    if (refill == REFILL_NESTED)
+        return vmx_raise_nested(v);
     return raise_error(v, (flags & ACCESS_STACK) != 0 ? VEC_SS : VEC_GP, 0);
 }
 
@@ -239,7 +242,7 @@ bool mem_probe_write(struct vcpu *v, u64 la, u32 size, u32 flags)
 {
     struct parts p;
 
-    return locate_parts(v, la, size, flags | ACCESS_READ | ACCESS_WRITE, &p);
+    return locate_parts(v, la, size, flags | ACCESS_WRITE, &p);
 }
 
 bool mem_probe_read(struct vcpu *v, u64 la, u32 size, u32 flags)

@@ -52,7 +52,8 @@ MUST_CHECK bool mem_store(struct vcpu *v, u64 la, u32 size, u32 flags, u64 value
 MUST_CHECK bool mem_load_bytes(struct vcpu *v, u64 la, void *to, u32 size, u32 flags);
 MUST_CHECK bool mem_store_bytes(struct vcpu *v, u64 la, const void *from, u32 size, u32 flags);
 /* Check that a later store of size bytes cannot fault (all pages); sets A and D. In the middle of a
- * block it raises EVENT_REDO where the store would. Writes nothing. */
+ * block it raises EVENT_REDO where the store would. Writes nothing. A read-modify-write has
+ * ACCESS_READ in its flags, for second stages. */
 MUST_CHECK bool mem_probe_write(struct vcpu *v, u64 la, u32 size, u32 flags);
 /* The same for a read. */
 MUST_CHECK bool mem_probe_read(struct vcpu *v, u64 la, u32 size, u32 flags);

@@ -6,6 +6,7 @@
  */
 #include "cpu/control.h"
 #include "cpu/mem.h"
+#include "cpu/vmx/vmx.h"
 
 /* Segments whose accesses can fail no check: writable, upwards, the whole 4 GiB. */
 static bool is_open(const struct segment *seg)
@@ -77,7 +78,7 @@ static void update_debug(struct vcpu *v)
     const u64 dr7 = v->state.dr[7];
 
     v->watching = false;
-    v->stepping = (v->state.rflags & FLAG_TF) != 0;
+    v->stepping = (v->state.rflags & FLAG_TF) != 0 || vmx_steps(v);
     if (likely((dr7 & DR7_ENABLES) == 0))
         return;
     v->stepping = true;
@@ -99,7 +100,9 @@ void mode_update_privilege(struct vcpu *v)
     else
         v->cpl = (u8)(s->seg[SEG_SS].attr >> ATTR_DPL_SHIFT & 3);
     update_debug(v);
-    v->mode &= ~(u32)(MODE_CPL0 | MODE_ALIGN);
+    v->mode &= ~(u32)(MODE_CPL0 | MODE_ALIGN | MODE_GUEST);
+    if (in_guest(v))
+        v->mode |= MODE_GUEST;
     if (v->cpl == 0)
         v->mode |= MODE_CPL0;
     if (v->watching || (v->cpl == 3 && ac && (s->cr0 & CR0_AM) != 0))
@@ -147,6 +150,7 @@ static union mmu_role paging_role(const struct vcpu *v)
     role.format = format;
     role.level = level[format] & 7u;
     role.smm = s->in_smm != 0;
+    role.guest_mode = in_guest(v);
     if (format == PAGING_NONE)
         return role;
     role.has_4_byte_gpte = format == PAGING_32BIT;
@@ -173,6 +177,7 @@ static void update_paging(struct vcpu *v)
     case PAGING_PAE: root.v = cr3 & 0xffffffe0; break;
     default: root.v = cr3 & ~PAGE_OFFSET_MASK; break;
     }
+    vmx_refresh(v);
     mmu_set_context(v->mmu, role, root, role.format == PAGING_PAE ? v->state.pdpte : NULL);
     mmu_set_keys(v->mmu, v->state.pkru, (u32)v->state.pkrs);
 }

@@ -10,6 +10,9 @@
 #include "cpu/control.h"
 #include "cpu/mem.h"
 #include "cpu/system.h"
+#include "cpu/vmx/caps.h"
+#include "cpu/vmx/controls.h"
+#include "cpu/vmx/vmx.h"
 
 /* ---- plain rows ---- */
 
@@ -100,7 +103,7 @@ static bool read_tsc(struct vcpu *v, const struct msr_def *def, u32 index, u64 *
 {
     (void)def;
     (void)index;
-    *value = tsc_read(v);
+    *value = vmx_guest_tsc(v, tsc_read(v));
     return true;
 }
 
@@ -237,6 +240,15 @@ static bool write_feature_control(struct vcpu *v, const struct msr_def *def, u32
     return write_plain(v, def, index, value);
 }
 
+static bool read_vmx(struct vcpu *v, const struct msr_def *def, u32 index, u64 *value)
+{
+    (void)def;
+    if (index == 0x491 && (vmx_allowed1(v, CONTROLS_SECONDARY) & SECONDARY_VM_FUNCTIONS) == 0)
+        return RAISE_GP0(v);
+    *value = vmx_capability(v, index);
+    return true;
+}
+
 static bool read_efer(struct vcpu *v, const struct msr_def *def, u32 index, u64 *value)
 {
     (void)def;
@@ -360,6 +372,7 @@ const struct msr_def msr_table[] = {
     {0x277, 1, "IA32_PAT", F_PAT, MSR_ANY, STATE(pat), ALL, 0, PAT_RESET, read_plain, write_pat, "SDM Vol 3A 12.12"},
     {0x2ff, 1, "IA32_MTRR_DEF_TYPE", F_MTRR, MSR_ANY, STATE(mtrr_def_type), 0xcff, ~(u64)0xcff, 0, read_plain, write_mtrr_default, "SDM Vol 3A 12.11.2.1"},
     {0x400, 4 * MC_BANK_COUNT, "IA32_MC0_CTL", F_MCA, MSR_ANY, MSR_NO_STATE, 0, 0, 0, read_mc, write_mc, "SDM Vol 3B 16.3.2"},
+    {0x480, 18, "IA32_VMX_BASIC", F_VMX, MSR_INTEL, MSR_NO_STATE, 0, 0, 0, read_vmx, write_none, "SDM Vol 3D appendix A"},
     {0x6e0, 1, "IA32_TSC_DEADLINE", F_TSC_DEADLINE, MSR_ANY, MSR_NO_STATE, 0, 0, 0, APIC, "SDM Vol 3A 11.5.4.1"},
     {0x6e1, 1, "IA32_PKRS", F_PKS, MSR_ANY, STATE(pkrs), ALL, HIGH, 0, read_plain, write_pkrs, "SDM Vol 3A 4.6.2"},
     {0x800, 256, "IA32_X2APIC", F_X2APIC, MSR_ANY, MSR_NO_STATE, 0, 0, 0, APIC, "SDM Vol 3A 11.12.1.2"},

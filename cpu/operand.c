@@ -144,7 +144,7 @@ static bool load_memory(struct vcpu *v, const struct insn *in, const struct row 
     if ((attr & ALIGN16) && (x->address & (bytes - 1)) != 0)
         return RAISE_GP0(v);
     if (o->write && !(attr & MEM_DST_NOPROBE) &&
-        !mem_probe_write(v, x->address, extent, segment_flag(in)))
+        !mem_probe_write(v, x->address, extent, segment_flag(in) | (o->read ? ACCESS_READ : 0u)))
         return false;
     if (o->read)
         return load_memory_value(v, in, o, bytes, x, i);

@@ -5,6 +5,7 @@
 #include "cpu/flags.h"
 #include "cpu/mem.h"
 #include "cpu/transfer.h"
+#include "cpu/vmx/vmx.h"
 
 /* Data segments that the new privilege may not keep become null; bases of FS and GS stay. */
 static void drop_inner_segments(struct vcpu *v, unsigned cpl)
@@ -260,8 +261,8 @@ bool interrupt_return(struct vcpu *v, u32 width)
     else
         done = interrupt_return_protected(v, width);
     /* the blocking ends even if IRET faults: SDM Vol 3C 26.3, "Event Blocking" */
-    if (done || v->event.kind == EVENT_EXCEPTION) {
-        v->state.nmi_blocked = 0;
+    if (done || v->event.kind != EVENT_REDO) {
+        vmx_iret(v);
         v->attention = true;
     }
     return done;

@@ -11,6 +11,7 @@
 #include "cpu/engine.h"
 #include "cpu/event.h"
 #include "cpu/isa/fpu.h"
+#include "cpu/vmx/vmx.h"
 
 /* ---- handlers of the engine's own records ---- */
 
@@ -101,6 +102,15 @@ const struct insn *run_generic(struct vcpu *v, const struct insn *in)
     NEXT(v, in);
 }
 
+const struct insn *run_intercepted(struct vcpu *v, const struct insn *in)
+{
+    v->insn_rip = insn_rip(v, in) & v->la_mask;
+    v->next_rip = insn_next_rip(v, in) & v->la_mask;
+    if (unlikely(!vmx_intercept(v, in)))
+        return leave_event(v, in);
+    return run_generic(v, in);
+}
+
 /* ---- fetch and block building ---- */
 
 /* Host address of the instruction bytes at la; NULL: an event is raised, or *t is not memory. */
@@ -116,6 +126,7 @@ static const u8 *fetch_page(struct vcpu *v, u64 la, struct target *t)
     case REFILL_PAGE_FAULT:
         (void)raise_page_fault(v, v->mmu->fault.va, v->mmu->fault.error_code);
         return NULL;
+    case REFILL_NESTED: (void)vmx_raise_nested(v); return NULL;
     default: (void)RAISE_GP0(v); return NULL;
     }
 }
@@ -345,19 +356,24 @@ static void run_alone(struct vcpu *v)
 {
     const u64 rflags = v->state.rflags;
     const u8 shadow = v->state.shadow;
+    const bool traced = vmx_steps(v);
 
     if (v->stepping && event_code_breakpoint(v))
         return;
     v->state.shadow = 0;
+    v->shadow_now = shadow;
     run_prefix(v, 1, true);
+    v->shadow_now = 0;
     commit_all(v);
-    if (v->event.kind == EVENT_EXCEPTION) {
+    if (v->event.kind == EVENT_EXCEPTION || v->event.kind == EVENT_EXIT) {
         v->state.shadow = shadow;
         return;
     }
     if ((rflags & FLAG_RF) != 0)
         v->state.rflags &= ~(u64)FLAG_RF;
     event_after_step(v, (rflags & FLAG_TF) != 0);
+    if (traced)
+        vmx_after_step(v);
 }
 
 /* Taking an event is one tick of time, as if an instruction had retired: a guest whose handlers
@@ -390,6 +406,9 @@ static void run_chain(struct vcpu *v)
         v->counters.exceptions++;
         event_deliver_exception(v);
         count_event(v);
+    } else if (v->event.kind == EVENT_EXIT) {
+        vmx_exit(v);
+        count_event(v);
     }
 }
 
@@ -398,6 +417,8 @@ static enum run_exit run_until(struct vcpu *v, u64 last)
     for (;;) {
         u64 until = v->slice_end < *v->next_deadline ? v->slice_end : *v->next_deadline;
 
+        if (v->guest_deadline < until)
+            until = v->guest_deadline;
         v->attention = false;
         if (v->stop)
             return RUN_STOP;

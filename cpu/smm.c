@@ -10,6 +10,7 @@
 #include "cpu/flags.h"
 #include "cpu/system.h"
 #include "cpu/transfer.h"
+#include "cpu/vmx/vmx.h"
 
 enum {
     AREA = 0xfe00, /* offset of the save area from SMBASE */
@@ -177,6 +178,7 @@ void smm_enter(struct vcpu *v)
     save(v, area, has_feature(v, F_LM));
     memory_smram_write(v->memory, at, area, sizeof(area));
     v->state.activity = ACTIVITY_ACTIVE;
+    vmx_smi(v);
     enter_mode(v);
     mode_update(v);
 }
@@ -226,6 +228,7 @@ bool smm_return(struct vcpu *v)
     v->state.efer = efer;
     v->state.cr0 = cr0 | CR0_ET;
     v->state.cr4 = cr4;
+    vmx_rsm(v);
     if (*area_at(area, is_64 ? AUTO_HALT_64 : AUTO_HALT_32) != 0)
         v->state.activity = ACTIVITY_HLT;
     mode_update(v);

@@ -8,6 +8,7 @@
 #define CPU_STATE_H
 
 #include "base/types.h"
+#include "cpu/vmx/vmcs.h"
 
 /* Indices into reg[]. The order is the encoding order of SDM Vol 2A table 2-1 and appendix B. */
 enum reg {
@@ -155,6 +156,8 @@ struct cpu_state {
     u64 monitor_line; /* what it held then, hashed: a store that changes it ends MWAIT */
 
     u64 random[4]; /* RDRAND/RDSEED generator */
+
+    struct vmx_state vmx;
     u64 reserved_tail[1]; /* keeps sizeof a multiple of the vector alignment */
 };
 

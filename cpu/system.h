@@ -25,6 +25,9 @@ void monitor_wait(struct vcpu *v, bool interrupts_break);
 /* Has the armed line changed since? */
 bool monitor_hit(const struct vcpu *v);
 
+/* May the program access these ports, by IOPL and the TSS's bitmap? false: #GP(0) is raised. */
+MUST_CHECK bool io_allowed(struct vcpu *v, u16 port, u32 size);
+
 /* RDMSR, WRMSR: one row per MSR in msr.c. false: #GP(0) is raised. */
 MUST_CHECK bool msr_read(struct vcpu *v, u32 index, u64 *value);
 MUST_CHECK bool msr_write(struct vcpu *v, u32 index, u64 value);

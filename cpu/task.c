@@ -9,6 +9,7 @@
 #include "cpu/mem.h"
 #include "cpu/system.h"
 #include "cpu/transfer.h"
+#include "cpu/vmx/vmx.h"
 
 /* Offsets in the 32-bit TSS (SDM Vol 3A figure "32-Bit Task-State Segment") and the 16-bit one. */
 enum {
@@ -269,6 +270,7 @@ static bool push_error(struct vcpu *v, u32 error, bool is_32)
 enum task_result task_switch_to(struct vcpu *v, u16 selector, enum task_switch how,
                                 const struct task_event *event)
 {
+    static const u8 sources[] = {[TASK_CALL] = 0, [TASK_IRET] = 1, [TASK_JMP] = 2, [TASK_INT] = 3};
     struct segment new;
     struct tss_image image;
     u8 bytes[TSS32_SIZE];
@@ -279,6 +281,7 @@ enum task_result task_switch_to(struct vcpu *v, u16 selector, enum task_switch h
         return TASK_FAULT;
     }
     if (!read_tss(v, selector, how, &new) ||
+        (in_guest(v) && !vmx_raise_task_switch(v, selector, sources[how])) ||
         !load_tss_bytes(v, new.base, bytes, is_32bit(&new) ? TSS32_SIZE : TSS16_SIZE) ||
         !probe_all(v, &v->state.seg[SEG_TR], &new))
         return TASK_FAULT;

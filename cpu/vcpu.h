@@ -49,6 +49,7 @@ enum event_kind {
      * instruction a device in the middle of its iterations, for instance). It has changed nothing;
      * the run loop does it again, alone. */
     EVENT_REDO,
+    EVENT_EXIT, /* of a hypervisor's guest to its hypervisor: v->exit */
 };
 
 struct event {
@@ -88,6 +89,7 @@ enum mode_bit {
     MODE_NO_SSE = 1 << 14,
     MODE_NO_AVX = 1 << 15,
     MODE_CPL0 = 1 << 16,
+    MODE_GUEST = 1 << 18, /* a hypervisor's guest: rows with an intercept id ask first */
     MODE_ALIGN = 1 << 17, /* #AC may happen (CR0.AM, EFLAGS.AC, CPL 3) or a data breakpoint is
                              armed: no stamped memory handlers */
 };
@@ -107,6 +109,24 @@ struct cpu_wires {
     void (*ferr)(void *ctx, bool level); /* FERR#: IRQ13 */
     void (*shutdown)(void *ctx); /* triple fault: the CPU is now in ACTIVITY_SHUTDOWN */
     u32 (*apic_id)(void *ctx); /* initial APIC ID, for CPUID */
+    void (*apic_eoi)(void *ctx); /* the processor's own write to the EOI register */
+    /* A halted CPU has something to look at when virtual time reaches this. */
+    void (*wake_at)(void *ctx, u64 time);
+};
+
+/* What an exit to the hypervisor reports, as the VMCS wants it. */
+struct guest_exit {
+    u64 qualification, linear, physical;
+    u32 reason, interruption_info, error_code, instruction_info;
+    u8 length; /* of the instruction; 0: not reported */
+    bool linear_valid, physical_valid;
+};
+
+/* The event that is being delivered: what an exit in the middle reports of it. */
+struct vectoring {
+    u32 info; /* 0: none */
+    u32 error_code;
+    u8 length;
 };
 
 struct block;
@@ -154,6 +174,16 @@ struct vcpu {
     /* Of the instruction in execution; see debug.c. */
     bool no_step; /* it takes no single-step trap of its own */
     u32 debug_hits; /* data and I/O breakpoints it met: bits of DR6 */
+    u8 shadow_now; /* SHADOW_* in force for it */
+
+    /* VMX, see cpu/vmx/. */
+    struct guest_exit exit; /* with EVENT_EXIT */
+    struct vectoring vectoring;
+    u32 vmx_allowed1[5]; /* by enum vmx_controls */
+    bool nmi_unblocked; /* by the IRET that exits */
+    u64 guest_deadline; /* virtual time of the preemption timer's end, or all ones */
+    const struct vmx_rule *entry_rule; /* that the last failed VM entry broke */
+    u64 entry_value; /* of its field */
 
     /* One instruction alone, the first instructions of a block, or one across two pages. */
     struct block *scratch;
@@ -182,6 +212,11 @@ static ALWAYS_INLINE bool has_feature(const struct vcpu *v, enum cpu_feature fea
 static ALWAYS_INLINE bool mode64(const struct vcpu *v)
 {
     return (v->mode & MODE_CODE64) != 0;
+}
+
+static ALWAYS_INLINE bool in_guest(const struct vcpu *v) /* of a hypervisor */
+{
+    return v->state.vmx.mode == VMX_GUEST;
 }
 
 static ALWAYS_INLINE bool long_mode(const struct vcpu *v) /* EFER.LMA */
@@ -232,6 +267,12 @@ static inline bool raise_page_fault(struct vcpu *v, u64 va, u32 error)
 static inline bool raise_redo(struct vcpu *v)
 {
     v->event.kind = EVENT_REDO;
+    return false;
+}
+
+static inline bool raise_exit(struct vcpu *v) /* v->exit is filled */
+{
+    v->event.kind = EVENT_EXIT;
     return false;
 }
 

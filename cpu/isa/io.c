@@ -8,6 +8,7 @@
 #include "cpu/event.h"
 #include "cpu/isa/isa.h"
 #include "cpu/stamp.h"
+#include "cpu/system.h"
 
 enum { TSS_IO_MAP = 102 };
 
@@ -34,7 +35,7 @@ static bool allowed_by_bitmap(struct vcpu *v, u16 port, u32 size)
     return true;
 }
 
-static bool allowed(struct vcpu *v, u16 port, u32 size)
+bool io_allowed(struct vcpu *v, u16 port, u32 size)
 {
     const unsigned iopl = (unsigned)(v->state.rflags & FLAG_IOPL) >> 12;
 
@@ -74,7 +75,7 @@ static u32 port_width(const struct insn *in)
 
 static bool do_in(struct vcpu *v, u16 port, u32 size, u64 *value)
 {
-    if (!allowed(v, port, size))
+    if (!io_allowed(v, port, size))
         return false;
     *value = port_in(v, port, size);
     return true;
@@ -82,7 +83,7 @@ static bool do_in(struct vcpu *v, u16 port, u32 size, u64 *value)
 
 static bool do_out(struct vcpu *v, u16 port, u32 size)
 {
-    if (!allowed(v, port, size))
+    if (!io_allowed(v, port, size))
         return false;
     port_out(v, port, size, v->state.reg[REG_RAX]);
     return true;
@@ -152,7 +153,7 @@ static bool one_ins(struct vcpu *v, const struct insn *in, u32 size)
     const u16 port = (u16)v->state.reg[REG_RDX];
     u64 la;
 
-    if (!allowed(v, port, size) ||
+    if (!io_allowed(v, port, size) ||
         !seg_linear(v, SEG_ES, reg_read(v, REG_RDI, in->addr), size, ACCESS_WRITE, &la) ||
         !mem_probe_write(v, la, size, 0) || !mem_store(v, la, size, 0, port_in(v, port, size)))
         return false;
@@ -166,7 +167,7 @@ static bool one_outs(struct vcpu *v, const struct insn *in, u32 size)
     u64 value;
     u64 la;
 
-    if (!allowed(v, port, size) ||
+    if (!io_allowed(v, port, size) ||
         !seg_linear(v, (enum seg)in->seg, reg_read(v, REG_RSI, in->addr), size, ACCESS_READ, &la) ||
         !mem_load(v, la, size, 0, &value))
         return false;
@@ -242,18 +243,18 @@ static insn_run stamp_out_dx(const struct insn *in, u32 mode)
 #define PORTS (ENDS_BLOCK | IO | STRING | BRANCH)
 
 const struct insn_def isa_io[] = {
-    {"in", "e4", "=AL,Ib", exec_in_imm, PORT},
-    {"in", "e5", "=rAX,Ib", exec_in_imm, PORT},
-    {"in", "ec", "=AL,DX", exec_in_dx, PORT, .stamp = stamp_in_dx},
-    {"in", "ed", "=rAX,DX", exec_in_dx, PORT, .stamp = stamp_in_dx},
-    {"out", "e6", "Ib,AL", exec_out_imm, PORT},
-    {"out", "e7", "Ib,rAX", exec_out_imm, PORT},
-    {"out", "ee", "DX,AL", exec_out_dx_byte, PORT, .stamp = stamp_out_dx},
-    {"out", "ef", "DX,rAX", exec_out_dx, PORT, .stamp = stamp_out_dx},
-    {"ins", "6c", "Yb", exec_ins, PORTS},
-    {"ins", "6d", "Yz", exec_ins, PORTS},
-    {"outs", "6e", "Xb", exec_outs, PORTS},
-    {"outs", "6f", "Xz", exec_outs, PORTS},
+    {"in", "e4", "=AL,Ib", exec_in_imm, PORT, .intercept = INTERCEPT_IO},
+    {"in", "e5", "=rAX,Ib", exec_in_imm, PORT, .intercept = INTERCEPT_IO},
+    {"in", "ec", "=AL,DX", exec_in_dx, PORT, .stamp = stamp_in_dx, .intercept = INTERCEPT_IO},
+    {"in", "ed", "=rAX,DX", exec_in_dx, PORT, .stamp = stamp_in_dx, .intercept = INTERCEPT_IO},
+    {"out", "e6", "Ib,AL", exec_out_imm, PORT, .intercept = INTERCEPT_IO},
+    {"out", "e7", "Ib,rAX", exec_out_imm, PORT, .intercept = INTERCEPT_IO},
+    {"out", "ee", "DX,AL", exec_out_dx_byte, PORT, .stamp = stamp_out_dx, .intercept = INTERCEPT_IO},
+    {"out", "ef", "DX,rAX", exec_out_dx, PORT, .stamp = stamp_out_dx, .intercept = INTERCEPT_IO},
+    {"ins", "6c", "Yb", exec_ins, PORTS, .intercept = INTERCEPT_IO},
+    {"ins", "6d", "Yz", exec_ins, PORTS, .intercept = INTERCEPT_IO},
+    {"outs", "6e", "Xb", exec_outs, PORTS, .intercept = INTERCEPT_IO},
+    {"outs", "6f", "Xz", exec_outs, PORTS, .intercept = INTERCEPT_IO},
     {0},
 };
 /* clang-format on */

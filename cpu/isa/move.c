@@ -387,7 +387,7 @@ const struct insn_def isa_move[] = {
     {"cld", "fc", "", exec_cld, .flags_written = FLAG_DF, .stamp = stamp_cld},
     {"std", "fd", "", exec_std, .flags_written = FLAG_DF, .stamp = stamp_std},
     /* Hints, and the space kept for hints (SDM Vol 2B NOP, Vol 2D A.3): no operand is touched. */
-    {"pause", "f3 90", "", exec_nop, .stamp = stamp_nop},
+    {"pause", "f3 90", "", exec_nop, .stamp = stamp_nop, .intercept = INTERCEPT_PAUSE},
     {"prefetchw", "0f 0d /r", "", exec_nop, .stamp = stamp_nop},
     {"prefetchnta", "0f 18 /0", "", exec_nop, .stamp = stamp_nop},
     {"prefetcht0", "0f 18 /1", "", exec_nop, .stamp = stamp_nop},

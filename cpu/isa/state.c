@@ -510,9 +510,9 @@ static bool exec_xrstors(struct vcpu *v, const struct insn *in, struct operands 
 }
 
 /* clang-format off */
-#define BOTH(op, opcode_digit, needs) \
-    {#op, "np w0 " opcode_digit, "M", exec_##op, 0, .feature = needs}, \
-    {#op "64", "np rexw " opcode_digit, "M", exec_##op, 0, .feature = needs}
+#define BOTH(op, opcode_digit, ...) \
+    {#op, "np w0 " opcode_digit, "M", exec_##op, 0, .feature = __VA_ARGS__}, \
+    {#op "64", "np rexw " opcode_digit, "M", exec_##op, 0, .feature = __VA_ARGS__}
 
 const struct insn_def isa_state[] = {
     BOTH(fxsave,   "0f ae /0", F_FXSR),
@@ -520,9 +520,9 @@ const struct insn_def isa_state[] = {
     BOTH(xsave,    "0f ae /4", F_XSAVE),
     BOTH(xrstor,   "0f ae /5", F_XSAVE),
     BOTH(xsaveopt, "0f ae /6", F_XSAVEOPT),
-    BOTH(xrstors,  "0f c7 /3", F_XSAVES),
+    BOTH(xrstors,  "0f c7 /3", F_XSAVES, .intercept = INTERCEPT_XRSTORS),
     BOTH(xsavec,   "0f c7 /4", F_XSAVEC),
-    BOTH(xsaves,   "0f c7 /5", F_XSAVES),
+    BOTH(xsaves,   "0f c7 /5", F_XSAVES, .intercept = INTERCEPT_XSAVES),
     {0},
 };
 /* clang-format on */

@@ -8,6 +8,7 @@
 #include "cpu/isa/isa.h"
 #include "cpu/stamp.h"
 #include "cpu/system.h"
+#include "cpu/vmx/vmx.h"
 #include "cpu/xstate.h"
 
 /* A 64-bit result in EDX:EAX. */
@@ -86,7 +87,7 @@ static bool exec_rdtsc(struct vcpu *v, const struct insn *in, struct operands *x
     (void)x;
     if (!tsc_allowed(v))
         return false;
-    set_edx_eax(v, tsc_at(v, in));
+    set_edx_eax(v, vmx_guest_tsc(v, tsc_at(v, in)));
     return true;
 }
 
@@ -304,20 +305,20 @@ const struct insn_def isa_sysinfo[] = {
     {"rdpkru", "np 0f 01 ee", "", exec_rdpkru, 0, .feature = F_PKU},
     {"wrpkru", "np 0f 01 ef", "", exec_wrpkru, 0, .feature = F_PKU},
     {"swapgs", "0f 01 f8", "", exec_swapgs, ONLY64 | CPL0, .stamp = stamp_swapgs},
-    {"rdtscp", "0f 01 f9", "", exec_rdtscp, 0, .feature = F_RDTSCP},
+    {"rdtscp", "0f 01 f9", "", exec_rdtscp, 0, .feature = F_RDTSCP, .intercept = INTERCEPT_RDTSCP},
     {"rdpru", "0f 01 fd", "", exec_rdpru, 0, .feature = F_RDPRU},
-    {"wrmsr", "0f 30", "", exec_wrmsr, CPL0 | INFO | IO, .feature = F_MSR},
-    {"rdtsc", "0f 31", "", exec_rdtsc, 0, .feature = F_TSC, .stamp = stamp_rdtsc},
-    {"rdmsr", "0f 32", "", exec_rdmsr, CPL0 | ENDS_BLOCK | IO, .feature = F_MSR},
-    {"rdpmc", "0f 33", "", exec_rdpmc, 0},
-    {"cpuid", "0f a2", "", exec_cpuid, INFO},
+    {"wrmsr", "0f 30", "", exec_wrmsr, CPL0 | INFO | IO, .feature = F_MSR, .intercept = INTERCEPT_WRMSR},
+    {"rdtsc", "0f 31", "", exec_rdtsc, 0, .feature = F_TSC, .stamp = stamp_rdtsc, .intercept = INTERCEPT_RDTSC},
+    {"rdmsr", "0f 32", "", exec_rdmsr, CPL0 | ENDS_BLOCK | IO, .feature = F_MSR, .intercept = INTERCEPT_RDMSR},
+    {"rdpmc", "0f 33", "", exec_rdpmc, 0, .intercept = INTERCEPT_RDPMC},
+    {"cpuid", "0f a2", "", exec_cpuid, INFO, .intercept = INTERCEPT_CPUID},
     {"rdfsbase", "f3 0f ae /0", "=Ry", exec_rdfsbase, ONLY64, .feature = F_FSGSBASE},
     {"rdgsbase", "f3 0f ae /1", "=Ry", exec_rdgsbase, ONLY64, .feature = F_FSGSBASE},
     {"wrfsbase", "f3 0f ae /2", "Ry", exec_wrfsbase, ONLY64, .feature = F_FSGSBASE},
     {"wrgsbase", "f3 0f ae /3", "Ry", exec_wrgsbase, ONLY64, .feature = F_FSGSBASE},
-    {"rdrand", "0f c7 /6", "=Rv", exec_random, 0, .flags_written = FLAGS_ARITH, .feature = F_RDRAND},
-    {"rdseed", "0f c7 /7", "=Rv", exec_random, 0, .flags_written = FLAGS_ARITH, .feature = F_RDSEED},
-    {"rdpid", "f3 0f c7 /7", "=Ry", exec_rdpid, FORCE64, .feature = F_RDPID},
+    {"rdrand", "0f c7 /6", "=Rv", exec_random, 0, .flags_written = FLAGS_ARITH, .feature = F_RDRAND, .intercept = INTERCEPT_RDRAND},
+    {"rdseed", "0f c7 /7", "=Rv", exec_random, 0, .flags_written = FLAGS_ARITH, .feature = F_RDSEED, .intercept = INTERCEPT_RDSEED},
+    {"rdpid", "f3 0f c7 /7", "=Ry", exec_rdpid, FORCE64, .feature = F_RDPID, .intercept = INTERCEPT_RDPID},
     {0},
 };
 /* clang-format on */

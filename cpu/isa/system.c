@@ -2,7 +2,6 @@
 /*
  * System instructions, descriptor tables, control and debug registers, and what only hints or
  * orders: SDM Vol 2, by mnemonic. The MSR, time and identification instructions are in sysinfo.c.
- * Virtual machine instructions have no rows: they are #UD.
  */
 #include "cpu/system.h"
 
@@ -11,6 +10,7 @@
 #include "cpu/isa/isa.h"
 #include "cpu/segment.h"
 #include "cpu/stamp.h"
+#include "cpu/vmx/vmx.h"
 
 /* UMIP: SDM Vol 3A 2.5, CR4.UMIP. */
 static bool umip_allows(struct vcpu *v)
@@ -158,7 +158,7 @@ static bool exec_arpl(struct vcpu *v, const struct insn *in, struct operands *x)
 
 static bool exec_mov_from_cr(struct vcpu *v, const struct insn *in, struct operands *x)
 {
-    x->val[0] = x->val[1];
+    x->val[0] = vmx_cr_read(v, in->reg, x->val[1]);
     if (in->reg == 8)
         x->val[0] = v->wires.tpr_read != NULL ? v->wires.tpr_read(v->wires.ctx) : 0;
     return true;
@@ -166,7 +166,7 @@ static bool exec_mov_from_cr(struct vcpu *v, const struct insn *in, struct opera
 
 static bool exec_mov_to_cr(struct vcpu *v, const struct insn *in, struct operands *x)
 {
-    const u64 value = x->val[1];
+    const u64 value = vmx_cr_merge(v, in->reg, x->val[1]);
 
     switch (in->reg) {
     case 0: return cr0_write(v, value);
@@ -198,7 +198,7 @@ static bool exec_mov_to_dr(struct vcpu *v, const struct insn *in, struct operand
 static bool exec_smsw(struct vcpu *v, const struct insn *in, struct operands *x)
 {
     (void)in;
-    x->val[0] = v->state.cr0;
+    x->val[0] = vmx_cr_read(v, 0, v->state.cr0);
     return umip_allows(v);
 }
 
@@ -208,14 +208,14 @@ static bool exec_lmsw(struct vcpu *v, const struct insn *in, struct operands *x)
     const u64 bits = CR0_MP | CR0_EM | CR0_TS;
 
     (void)in;
-    return cr0_write(v, (v->state.cr0 & ~bits) | (x->val[0] & (bits | CR0_PE)));
+    return cr0_write(v, vmx_cr_merge(v, 0, (v->state.cr0 & ~bits) | (x->val[0] & (bits | CR0_PE))));
 }
 
 static bool exec_clts(struct vcpu *v, const struct insn *in, struct operands *x)
 {
     (void)in;
     (void)x;
-    return cr0_write(v, v->state.cr0 & ~CR0_TS);
+    return cr0_write(v, vmx_cr_merge(v, 0, v->state.cr0 & ~CR0_TS));
 }
 
 static bool exec_xsetbv(struct vcpu *v, const struct insn *in, struct operands *x)
@@ -419,38 +419,38 @@ static bool exec_rsm(struct vcpu *v, const struct insn *in, struct operands *x)
 #define LAST (ENDS_BLOCK | SERIALISING)
 
 const struct insn_def isa_system[] = {
-    {"sldt", "0f 00 /0", "=Ev", exec_sldt, PROT | WRITE_ALWAYS_16M},
-    {"str", "0f 00 /1", "=Ev", exec_str, PROT | WRITE_ALWAYS_16M},
-    {"lldt", "0f 00 /2", "Ew", exec_lldt, PROT | CPL0 | LAST},
-    {"ltr", "0f 00 /3", "Ew", exec_ltr, PROT | CPL0 | LAST},
+    {"sldt", "0f 00 /0", "=Ev", exec_sldt, PROT | WRITE_ALWAYS_16M, .intercept = INTERCEPT_LDTR_TR},
+    {"str", "0f 00 /1", "=Ev", exec_str, PROT | WRITE_ALWAYS_16M, .intercept = INTERCEPT_LDTR_TR},
+    {"lldt", "0f 00 /2", "Ew", exec_lldt, PROT | CPL0 | LAST, .intercept = INTERCEPT_LDTR_TR},
+    {"ltr", "0f 00 /3", "Ew", exec_ltr, PROT | CPL0 | LAST, .intercept = INTERCEPT_LDTR_TR},
     {"verr", "0f 00 /4", "Ew", exec_verr, PROT, .flags_written = FLAG_ZF},
     {"verw", "0f 00 /5", "Ew", exec_verw, PROT, .flags_written = FLAG_ZF},
     {"lar", "0f 02 /r", "Gv,Ew", exec_lar, PROT, .flags_written = FLAG_ZF},
     {"lsl", "0f 03 /r", "Gv,Ew", exec_lsl, PROT, .flags_written = FLAG_ZF},
     {"arpl", "63 /r", "+Ew,Gw", exec_arpl, PROT | NO64, .flags_written = FLAG_ZF},
-    {"sgdt", "0f 01 /0", "=Ms", exec_sgdt, 0},
-    {"sidt", "0f 01 /1", "=Ms", exec_sidt, 0},
-    {"lgdt", "0f 01 /2", "Ms", exec_lgdt, CPL0 | LAST},
-    {"lidt", "0f 01 /3", "Ms", exec_lidt, CPL0 | LAST},
+    {"sgdt", "0f 01 /0", "=Ms", exec_sgdt, 0, .intercept = INTERCEPT_GDTR_IDTR},
+    {"sidt", "0f 01 /1", "=Ms", exec_sidt, 0, .intercept = INTERCEPT_GDTR_IDTR},
+    {"lgdt", "0f 01 /2", "Ms", exec_lgdt, CPL0 | LAST, .intercept = INTERCEPT_GDTR_IDTR},
+    {"lidt", "0f 01 /3", "Ms", exec_lidt, CPL0 | LAST, .intercept = INTERCEPT_GDTR_IDTR},
     {"smsw", "0f 01 /4", "=Ev", exec_smsw, WRITE_ALWAYS_16M},
-    {"lmsw", "0f 01 /6", "Ew", exec_lmsw, CPL0 | LAST},
-    {"invlpg", "0f 01 /7", "M", exec_invlpg, CPL0},
-    {"monitor", "0f 01 c8", "", exec_monitor, ENDS_BLOCK, .feature = F_MONITOR},
-    {"mwait", "0f 01 c9", "", exec_mwait, ENDS_BLOCK | IO, .feature = F_MONITOR},
+    {"lmsw", "0f 01 /6", "Ew", exec_lmsw, CPL0 | LAST, .intercept = INTERCEPT_LMSW},
+    {"invlpg", "0f 01 /7", "M", exec_invlpg, CPL0, .intercept = INTERCEPT_INVLPG},
+    {"monitor", "0f 01 c8", "", exec_monitor, ENDS_BLOCK, .feature = F_MONITOR, .intercept = INTERCEPT_MONITOR},
+    {"mwait", "0f 01 c9", "", exec_mwait, ENDS_BLOCK | IO, .feature = F_MONITOR, .intercept = INTERCEPT_MWAIT},
     {"clac", "np 0f 01 ca", "", exec_clac, 0, .feature = F_SMAP, .stamp = stamp_clac},
     {"stac", "np 0f 01 cb", "", exec_stac, 0, .feature = F_SMAP, .stamp = stamp_stac},
-    {"xsetbv", "np 0f 01 d1", "", exec_xsetbv, LAST, .feature = F_XSAVE},
+    {"xsetbv", "np 0f 01 d1", "", exec_xsetbv, LAST, .feature = F_XSAVE, .intercept = INTERCEPT_XSETBV},
     {"clzero", "0f 01 fc", "", exec_clzero, 0, .feature = F_CLZERO},
-    {"clts", "0f 06", "", exec_clts, CPL0 | LAST},
-    {"invd", "0f 08", "", exec_nothing, CPL0 | LAST},
-    {"wbinvd", "0f 09", "", exec_nothing, CPL0 | LAST},
+    {"clts", "0f 06", "", exec_clts, CPL0 | LAST, .intercept = INTERCEPT_CLTS},
+    {"invd", "0f 08", "", exec_nothing, CPL0 | LAST, .intercept = INTERCEPT_INVD},
+    {"wbinvd", "0f 09", "", exec_nothing, CPL0 | LAST, .intercept = INTERCEPT_WBINVD},
     {"ud2", "0f 0b", "", exec_ud, ENDS_BLOCK},
     {"ud1", "0f b9 /r", "", exec_ud, ENDS_BLOCK},
     {"ud0", "0f ff /r", "", exec_ud, ENDS_BLOCK},
-    {"mov", "0f 20 /r", "=Ry,C", exec_mov_from_cr, CPL0 | FORCE64 | NO66},
-    {"mov", "0f 22 /r", "=C,Ry", exec_mov_to_cr, CPL0 | FORCE64 | NO66 | LAST | IO},
-    {"mov", "0f 21 /r", "=Ry,D", exec_mov_from_dr, CPL0 | FORCE64 | NO66},
-    {"mov", "0f 23 /r", "=D,Ry", exec_mov_to_dr, CPL0 | FORCE64 | NO66 | LAST},
+    {"mov", "0f 20 /r", "=Ry,C", exec_mov_from_cr, CPL0 | FORCE64 | NO66, .intercept = INTERCEPT_MOV_FROM_CR},
+    {"mov", "0f 22 /r", "=C,Ry", exec_mov_to_cr, CPL0 | FORCE64 | NO66 | LAST | IO, .intercept = INTERCEPT_MOV_TO_CR},
+    {"mov", "0f 21 /r", "=Ry,D", exec_mov_from_dr, CPL0 | FORCE64 | NO66, .intercept = INTERCEPT_MOV_DR},
+    {"mov", "0f 23 /r", "=D,Ry", exec_mov_to_dr, CPL0 | FORCE64 | NO66 | LAST, .intercept = INTERCEPT_MOV_DR},
     {"rsm", "0f aa", "", exec_rsm, BRANCH | LAST | IO},
     {"clflush", "np 0f ae /7", "M", exec_clflush, 0, .feature = F_CLFLUSH},
     {"clflushopt", "66 0f ae /7", "M", exec_clflush, 0, .feature = F_CLFLUSHOPT},
@@ -458,8 +458,8 @@ const struct insn_def isa_system[] = {
     {"lfence", "np 0f ae e8+i", "", exec_nothing, 0, .feature = F_SSE2, .stamp = stamp_nothing},
     {"mfence", "np 0f ae f0+i", "", exec_nothing, 0, .feature = F_SSE2, .stamp = stamp_nothing},
     {"sfence", "np 0f ae f8+i", "", exec_nothing, 0, .feature = F_SSE, .stamp = stamp_nothing},
-    {"invpcid", "66 0f 38 82 /r", "Gy,Mdq", exec_invpcid, CPL0 | FORCE64 | LAST, .feature = F_INVPCID},
-    {"hlt", "f4", "", exec_hlt, CPL0 | ENDS_BLOCK | IO},
+    {"invpcid", "66 0f 38 82 /r", "Gy,Mdq", exec_invpcid, CPL0 | FORCE64 | LAST, .feature = F_INVPCID, .intercept = INTERCEPT_INVPCID},
+    {"hlt", "f4", "", exec_hlt, CPL0 | ENDS_BLOCK | IO, .intercept = INTERCEPT_HLT},
     {0},
 };
 /* clang-format on */

@@ -29,7 +29,7 @@ END_TEST
 
 START_TEST(cr4_refuses_bits_of_missing_features)
 {
-    ck_assert(!cr4_write(v, (u64)1 << 13)); /* VMXE */
+    ck_assert(!cr4_write(v, (u64)1 << 14)); /* SMXE */
     expect_event(VEC_GP, 0);
     ck_assert(cr4_write(v, CR4_UMIP | CR4_SMEP));
     v->features[F_UMIP / 64] &= ~BIT(F_UMIP % 64);

@@ -1,0 +1,401 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * VMX instructions, SDM Vol 3C chapter 31, by mnemonic. They load their operands themselves,
+ * because in a guest they exit before any operand is looked at.
+ */
+#include "cpu/control.h"
+#include "cpu/engine.h"
+#include "cpu/isa/isa.h"
+#include "cpu/mem.h"
+#include "cpu/vmx/fields.h"
+#include "cpu/vmx/insn.h"
+#include "cpu/vmx/insn_info.h"
+#include "cpu/vmx/internal.h"
+
+/* ---- results ---- */
+
+void vmx_succeed(struct vcpu *v)
+{
+    flags_write(v, FLAGS_ARITH, 0);
+}
+
+void vmx_fail_invalid(struct vcpu *v)
+{
+    flags_write(v, FLAGS_ARITH, FLAG_CF);
+}
+
+void vmx_fail(struct vcpu *v, enum vm_instruction_error error)
+{
+    if (v->state.vmx.current == VMX_NO_POINTER) {
+        vmx_fail_invalid(v);
+        return;
+    }
+    v->state.vmx.vmcs.instruction_error = error;
+    flags_write(v, FLAGS_ARITH, FLAG_ZF);
+}
+
+/* ---- what comes before everything ---- */
+
+/* #UD where VMX instructions do not exist: real, virtual-8086 and compatibility mode. */
+static bool mode_allows(struct vcpu *v)
+{
+    if ((v->mode & MODE_PROT) == 0 || (long_mode(v) && !mode64(v)))
+        return RAISE_UD(v);
+    return true;
+}
+
+/* In a guest: an exit with the operand in the instruction information. */
+static bool exits(struct vcpu *v, const struct insn *in, enum exit_reason reason)
+{
+    struct guest_exit *x = vmx_exit_begin(v, reason);
+
+    x->length = in->len;
+    vmx_insn_info(v, in, x);
+    return raise_exit(v);
+}
+
+/* All but VMXON: #UD outside VMX operation, exit in a guest, #GP(0) outside ring 0. */
+static bool may_execute(struct vcpu *v, const struct insn *in, enum exit_reason reason)
+{
+    if (!mode_allows(v))
+        return false;
+    if (v->state.vmx.mode == VMX_OFF)
+        return RAISE_UD(v);
+    if (in_guest(v))
+        return exits(v, in, reason);
+    if (v->cpl != 0)
+        return RAISE_GP0(v);
+    return true;
+}
+
+/* ---- memory operands ---- */
+
+static bool load_operand(struct vcpu *v, const struct insn *in, const struct operands *x, void *to,
+                         u32 size)
+{
+    u64 la;
+
+    return seg_linear(v, (enum seg)in->seg, x->offset, size, ACCESS_READ, &la) &&
+           mem_load_bytes(v, la, to, size, segment_flag(in));
+}
+
+static bool store_operand(struct vcpu *v, const struct insn *in, const struct operands *x,
+                          const void *from, u32 size)
+{
+    u64 la;
+
+    return seg_linear(v, (enum seg)in->seg, x->offset, size, ACCESS_WRITE, &la) &&
+           mem_store_bytes(v, la, from, size, segment_flag(in));
+}
+
+/* ---- entering and leaving VMX operation ---- */
+
+static bool vmxon_allowed(struct vcpu *v)
+{
+    enum { LOCKED = 1, OUTSIDE_SMX = 4 };
+    const struct cpu_state *s = &v->state;
+
+    return v->cpl == 0 && (~s->cr0 & VMX_CR0_FIXED0) == 0 && (s->cr4 & ~vmx_cr4_fixed1(v)) == 0 &&
+           memory_a20(v->memory) && s->in_smm == 0 &&
+           (s->feature_control & (LOCKED | OUTSIDE_SMX)) == (LOCKED | OUTSIDE_SMX);
+}
+
+static bool exec_vmxon(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    struct vmx_state *vmx = &v->state.vmx;
+    u64 pointer;
+
+    if (!mode_allows(v))
+        return false;
+    if ((v->state.cr4 & CR4_VMXE) == 0)
+        return RAISE_UD(v);
+    if (in_guest(v))
+        return exits(v, in, EXIT_VMXON);
+    if (vmx->mode == VMX_ROOT) {
+        if (v->cpl != 0)
+            return RAISE_GP0(v);
+        vmx_fail(v, ERROR_VMXON_IN_ROOT);
+        return true;
+    }
+    if (!vmxon_allowed(v))
+        return RAISE_GP0(v);
+    if (!load_operand(v, in, x, &pointer, 8))
+        return false;
+    if (!vmx_address_valid(v, pointer, PAGE_SIZE) || vmcs_revision(v, pointer) != VMCS_REVISION) {
+        vmx_fail_invalid(v);
+        return true;
+    }
+    memset(vmx, 0, sizeof(*vmx));
+    vmx->vmxon_pointer = pointer;
+    vmx->current = VMX_NO_POINTER;
+    vmx->deadline = VMX_NO_POINTER;
+    vmx->mode = VMX_ROOT;
+    vmx_succeed(v);
+    return true;
+}
+
+static bool exec_vmxoff(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    struct vmx_state *vmx = &v->state.vmx;
+
+    (void)x;
+    if (!may_execute(v, in, EXIT_VMXOFF))
+        return false;
+    vmcs_make_current(v, VMX_NO_POINTER);
+    memset(vmx, 0, sizeof(*vmx));
+    vmx_succeed(v);
+    v->attention = true; /* INIT is no longer blocked */
+    return true;
+}
+
+/* ---- VMCS pointers ---- */
+
+static bool exec_vmptrld(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    u64 pointer;
+    u32 revision;
+
+    if (!may_execute(v, in, EXIT_VMPTRLD) || !load_operand(v, in, x, &pointer, 8))
+        return false;
+    if (!vmx_address_valid(v, pointer, PAGE_SIZE)) {
+        vmx_fail(v, ERROR_VMPTRLD_ADDRESS);
+        return true;
+    }
+    if (pointer == v->state.vmx.vmxon_pointer) {
+        vmx_fail(v, ERROR_VMPTRLD_VMXON_POINTER);
+        return true;
+    }
+    revision = vmcs_revision(v, pointer);
+    if ((revision & ~(u32)VMCS_SHADOW) != VMCS_REVISION ||
+        ((revision & (u32)VMCS_SHADOW) != 0 &&
+         (vmx_allowed1(v, CONTROLS_SECONDARY) & SECONDARY_VMCS_SHADOWING) == 0)) {
+        vmx_fail(v, ERROR_VMPTRLD_REVISION);
+        return true;
+    }
+    vmcs_make_current(v, pointer);
+    v->state.vmx.is_shadow = (revision & (u32)VMCS_SHADOW) != 0;
+    vmx_succeed(v);
+    return true;
+}
+
+static bool exec_vmptrst(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    if (!may_execute(v, in, EXIT_VMPTRST) || !store_operand(v, in, x, &v->state.vmx.current, 8))
+        return false;
+    vmx_succeed(v);
+    return true;
+}
+
+static bool exec_vmclear(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    const u16 clear = 0;
+    u64 pointer;
+
+    if (!may_execute(v, in, EXIT_VMCLEAR) || !load_operand(v, in, x, &pointer, 8))
+        return false;
+    if (!vmx_address_valid(v, pointer, PAGE_SIZE)) {
+        vmx_fail(v, ERROR_VMCLEAR_ADDRESS);
+        return true;
+    }
+    if (pointer == v->state.vmx.vmxon_pointer) {
+        vmx_fail(v, ERROR_VMCLEAR_VMXON_POINTER);
+        return true;
+    }
+    if (pointer == v->state.vmx.current)
+        vmcs_make_current(v, VMX_NO_POINTER);
+    memory_write(v->memory, (hpa_t){pointer + VMCS_REGION_DATA + offsetof(struct vmcs, launched)},
+                 &clear, sizeof(clear));
+    vmx_succeed(v);
+    return true;
+}
+
+/* ---- VMREAD, VMWRITE ---- */
+
+static u32 operand_width(const struct vcpu *v)
+{
+    return mode64(v) ? 8 : 4;
+}
+
+static bool exec_vmread(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    const u32 width = operand_width(v);
+    const struct vmx_field *field;
+    u64 encoding;
+    u64 value;
+
+    if (!may_execute(v, in, EXIT_VMREAD))
+        return false;
+    if (v->state.vmx.current == VMX_NO_POINTER) {
+        vmx_fail_invalid(v);
+        return true;
+    }
+    encoding = reg_read(v, in->reg, width);
+    field = vmx_field_find(v, encoding);
+    if (field == NULL) {
+        vmx_fail(v, ERROR_FIELD_UNSUPPORTED);
+        return true;
+    }
+    value = vmx_field_read((const u8 *)&v->state.vmx.vmcs, field, encoding);
+    if ((in->prefix & PREFIX_MEM) == 0)
+        reg_write(v, in->rm, width, value);
+    else if (!store_operand(v, in, x, &value, width))
+        return false;
+    vmx_succeed(v);
+    return true;
+}
+
+static bool exec_vmwrite(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    const u32 width = operand_width(v);
+    const struct vmx_field *field;
+    u64 encoding;
+    u64 value = 0;
+
+    if (!may_execute(v, in, EXIT_VMWRITE))
+        return false;
+    if (v->state.vmx.current == VMX_NO_POINTER) {
+        vmx_fail_invalid(v);
+        return true;
+    }
+    if ((in->prefix & PREFIX_MEM) == 0)
+        value = reg_read(v, in->rm, width);
+    else if (!load_operand(v, in, x, &value, width))
+        return false;
+    encoding = reg_read(v, in->reg, width);
+    field = vmx_field_find(v, encoding);
+    if (field == NULL) {
+        vmx_fail(v, ERROR_FIELD_UNSUPPORTED);
+        return true;
+    }
+    vmx_field_write((u8 *)&v->state.vmx.vmcs, field, encoding, value);
+    vmx_succeed(v);
+    return true;
+}
+
+/* ---- VMLAUNCH, VMRESUME, VMCALL, VMFUNC ---- */
+
+static bool enter(struct vcpu *v, const struct insn *in, bool launch)
+{
+    const struct vmx_state *vmx = &v->state.vmx;
+
+    if (!may_execute(v, in, launch ? EXIT_VMLAUNCH : EXIT_VMRESUME))
+        return false;
+    vcpu_commit_time(v);
+    if (vmx->current == VMX_NO_POINTER || vmx->is_shadow)
+        vmx_fail_invalid(v);
+    else if ((v->shadow_now & SHADOW_MOV_SS) != 0)
+        vmx_fail(v, ERROR_ENTRY_MOV_SS);
+    else if (launch && vmx->vmcs.launched != 0)
+        vmx_fail(v, ERROR_VMLAUNCH_NOT_CLEAR);
+    else if (!launch && vmx->vmcs.launched != 1)
+        vmx_fail(v, ERROR_VMRESUME_NOT_LAUNCHED);
+    else
+        vmx_enter(v, launch);
+    return true;
+}
+
+static bool exec_vmlaunch(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    (void)x;
+    return enter(v, in, true);
+}
+
+static bool exec_vmresume(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    (void)x;
+    return enter(v, in, false);
+}
+
+/* There is no dual-monitor treatment of SMM. It has no mode check of its own in a guest. */
+static bool exec_vmcall(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    (void)x;
+    if (v->state.vmx.mode == VMX_OFF)
+        return RAISE_UD(v);
+    if (in_guest(v))
+        return exits(v, in, EXIT_VMCALL);
+    if (!mode_allows(v))
+        return false;
+    if (v->cpl != 0)
+        return RAISE_GP0(v);
+    vmx_fail(v, ERROR_VMCALL_IN_ROOT);
+    return true;
+}
+
+/* ---- INVEPT, INVVPID ---- */
+
+/* Under strict coherence nothing is stale; the lazy engine hears of it. */
+static void invalidate(struct vcpu *v)
+{
+    mmu_invalidate_all(v->mmu);
+    vcpu_tlb_refresh(v);
+}
+
+static bool exec_invept(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    enum { SINGLE = 1, GLOBAL = 2 };
+    u64 type;
+    u64 descriptor[2];
+
+    if (!may_execute(v, in, EXIT_INVEPT))
+        return false;
+    type = reg_read(v, in->reg, operand_width(v));
+    if (type != SINGLE && type != GLOBAL) {
+        vmx_fail(v, ERROR_INVALIDATION_OPERAND);
+        return true;
+    }
+    if (!load_operand(v, in, x, descriptor, sizeof(descriptor)))
+        return false;
+    if (type == SINGLE && !vmx_eptp_valid(v, descriptor[0])) {
+        vmx_fail(v, ERROR_INVALIDATION_OPERAND);
+        return true;
+    }
+    invalidate(v);
+    vmx_succeed(v);
+    return true;
+}
+
+static bool exec_invvpid(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    enum { ADDRESS = 0, SINGLE = 1, ALL = 2, KEEP_GLOBALS = 3 };
+    u64 type;
+    u64 descriptor[2]; /* VPID, linear address */
+
+    if (!may_execute(v, in, EXIT_INVVPID))
+        return false;
+    type = reg_read(v, in->reg, operand_width(v));
+    if (type > KEEP_GLOBALS) {
+        vmx_fail(v, ERROR_INVALIDATION_OPERAND);
+        return true;
+    }
+    if (!load_operand(v, in, x, descriptor, sizeof(descriptor)))
+        return false;
+    if (descriptor[0] >> 16 != 0 || (type != ALL && descriptor[0] == 0) ||
+        (type == ADDRESS && !canonical(v, descriptor[1]))) {
+        vmx_fail(v, ERROR_INVALIDATION_OPERAND);
+        return true;
+    }
+    invalidate(v);
+    vmx_succeed(v);
+    return true;
+}
+
+/* clang-format off */
+#define VMX_INSN(attributes) (attributes), .flags_written = FLAGS_ARITH, .feature = F_VMX
+
+const struct insn_def isa_vmx[] = {
+    {"vmcall", "np 0f 01 c1", "", exec_vmcall, VMX_INSN(ENDS_BLOCK | IO)},
+    {"vmlaunch", "np 0f 01 c2", "", exec_vmlaunch, VMX_INSN(BRANCH | ENDS_BLOCK | IO)},
+    {"vmresume", "np 0f 01 c3", "", exec_vmresume, VMX_INSN(BRANCH | ENDS_BLOCK | IO)},
+    {"vmxoff", "np 0f 01 c4", "", exec_vmxoff, VMX_INSN(ENDS_BLOCK | IO)},
+    {"vmptrld", "np 0f c7 /6", "M", exec_vmptrld, VMX_INSN(ENDS_BLOCK)},
+    {"vmclear", "66 0f c7 /6", "M", exec_vmclear, VMX_INSN(ENDS_BLOCK)},
+    {"vmxon", "f3 0f c7 /6", "M", exec_vmxon, VMX_INSN(ENDS_BLOCK)},
+    {"vmptrst", "np 0f c7 /7", "M", exec_vmptrst, VMX_INSN(0)},
+    {"vmread", "np 0f 78 /r", "", exec_vmread, VMX_INSN(0)},
+    {"vmwrite", "np 0f 79 /r", "", exec_vmwrite, VMX_INSN(0)},
+    {"invept", "66 0f 38 80 /r", "Gy,M", exec_invept, VMX_INSN(FORCE64 | ENDS_BLOCK)},
+    {"invvpid", "66 0f 38 81 /r", "Gy,M", exec_invvpid, VMX_INSN(FORCE64 | ENDS_BLOCK)},
+    {0},
+};
+/* clang-format on */

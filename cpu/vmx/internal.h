@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: MIT */
+/* What the files of cpu/vmx/ share. */
+#ifndef CPU_VMX_INTERNAL_H
+#define CPU_VMX_INTERNAL_H
+
+#include "cpu/vmx/caps.h"
+#include "cpu/vmx/vmx.h"
+
+/* ---- checks.c, checks_guest.c: the rules of VM entry ---- */
+
+/* One check. It holds, or the entry fails; then the user is told this. */
+struct vmx_rule {
+    const char *name;
+    bool (*holds)(const struct vcpu *v, const struct vmcs *c);
+    u16 field; /* encoding of the field it is about */
+    u8 qualification; /* of the VM exit; guest-state rules only */
+    const char *ref;
+};
+
+/* The first rule that is broken, or NULL. */
+const struct vmx_rule *vmx_check_controls(const struct vcpu *v);
+const struct vmx_rule *vmx_check_host(const struct vcpu *v);
+const struct vmx_rule *vmx_check_guest(const struct vcpu *v);
+
+extern const struct vmx_rule vmx_control_rules[], vmx_host_rules[], vmx_guest_rules[];
+extern const u32 vmx_control_rules_count, vmx_host_rules_count, vmx_guest_rules_count;
+
+/* Aligned and within the physical-address width. */
+static inline bool vmx_address_valid(const struct vcpu *v, u64 address, u64 alignment)
+{
+    return (address & (alignment - 1)) == 0 && address >> v->phys_bits == 0;
+}
+
+bool vmx_pat_valid(u64 pat);
+u64 vmx_efer_known(const struct vcpu *v);
+bool vmx_eptp_valid(const struct vcpu *v, u64 eptp);
+
+/* ---- vmcs.c: regions ---- */
+void vmcs_store(struct vcpu *v); /* the current VMCS to its region */
+void vmcs_make_current(struct vcpu *v, u64 pointer);
+u32 vmcs_revision(struct vcpu *v, u64 pointer);
+
+/* ---- msr_area.c ---- */
+/* 0, or the number (from 1) of the entry that failed. */
+u32 vmx_msrs_load(struct vcpu *v, u64 address, u32 count);
+u32 vmx_msrs_store(struct vcpu *v, u64 address, u32 count);
+
+/* ---- exit.c ---- */
+/* Load host state after a failed entry or an exit; the host's MSRs too. */
+void vmx_host_load(struct vcpu *v);
+COLD void vmx_abort(struct vcpu *v, enum vmx_abort code);
+
+u32 vmx_insn_length(const struct vcpu *v);
+
+/* ---- event.c ---- */
+void vmx_inject(struct vcpu *v);
+
+#endif

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/* VM exits: SDM Vol 3C chapters 26 and 28. */
+#include "tests/cpu/vmx_guest.h"
+
+static void setup(void)
+{
+    vmx_create();
+}
+
+START_TEST(vmcall_exits_and_vmresume_goes_on_behind_it)
+{
+    LAUNCH_INTO("\x0f\x01\xc1\xb0\x07\x0f\x01\xc1", 1); /* vmcall; mov al,7; vmcall */
+    expect_exit(EXIT_VMCALL);
+    ck_assert_uint_eq(vmcs->exit_instruction_length, 3);
+    ck_assert_uint_eq(vmcs->guest_rip, L2_CODE);
+    vmcs->guest_rip += vmcs->exit_instruction_length;
+    RUN("\x0f\x01\xc3", 3); /* vmresume */
+    expect_exit(EXIT_VMCALL);
+    ck_assert_uint_eq(v->state.reg[REG_RAX] & 0xff, 7);
+    ck_assert_uint_eq(vmcs->guest_rip, L2_CODE + 5);
+}
+END_TEST
+
+START_TEST(vmlaunch_needs_a_clear_vmcs_and_vmresume_a_launched_one)
+{
+    RUN("\x0f\x01\xc3", 1);
+    expect_fail(ERROR_VMRESUME_NOT_LAUNCHED);
+    LAUNCH_INTO("\x0f\x01\xc1", 1);
+    launch();
+    expect_fail(ERROR_VMLAUNCH_NOT_CLEAR);
+}
+END_TEST
+
+START_TEST(vmxoff_leaves_vmx_operation)
+{
+    RUN("\x0f\x01\xc4", 1);
+    expect_success();
+    ck_assert_uint_eq(v->state.vmx.mode, VMX_OFF);
+    ck_assert(get(VMCS_REGION + VMCS_REGION_DATA + offsetof(struct vmcs, guest_rip), 8) == L2_CODE);
+}
+END_TEST
+
+/* One instruction of L2, the controls that it needs, and what the exit says. */
+static const struct instruction_exit {
+    const char *code;
+    u8 size;
+    u32 primary, secondary;
+    u64 rax, rcx;
+    u16 reason;
+    u64 qualification;
+    u32 info;
+} instruction_exits[] = {
+    {"\x0f\xa2", 2, 0, 0, 0, 0, EXIT_CPUID, 0, 0},
+    {"\x0f\x08", 2, 0, 0, 0, 0, EXIT_INVD, 0, 0},
+    {"\x0f\x01\xc1", 3, 0, 0, 0, 0, EXIT_VMCALL, 0, 0},
+    {"\xf4", 1, PRIMARY_HLT, 0, 0, 0, EXIT_HLT, 0, 0},
+    {"\x0f\x31", 2, PRIMARY_RDTSC, 0, 0, 0, EXIT_RDTSC, 0, 0},
+    {"\x0f\x01\xf9", 3, PRIMARY_RDTSC, SECONDARY_RDTSCP, 0, 0, EXIT_RDTSCP, 0, 0},
+    {"\x0f\x33", 2, PRIMARY_RDPMC, 0, 0, 0, EXIT_RDPMC, 0, 0},
+    {"\xf3\x90", 2, PRIMARY_PAUSE, 0, 0, 0, EXIT_PAUSE, 0, 0},
+    {"\x0f\x01\xc8", 3, PRIMARY_MONITOR, 0, 0, 0, EXIT_MONITOR, 0, 0},
+    {"\x0f\x01\xc9", 3, PRIMARY_MWAIT, 0, 0, 0, EXIT_MWAIT, 0, 0},
+    {"\x0f\x09", 2, 0, SECONDARY_WBINVD, 0, 0, EXIT_WBINVD, 0, 0},
+    {"\x0f\x01\x39", 3, PRIMARY_INVLPG, 0, 0, 0x1234, EXIT_INVLPG, 0x1234, 0},
+    {"\x0f\x20\xd9", 3, PRIMARY_CR3_STORE, 0, 0, 0, EXIT_CR_ACCESS, 0x113, 0}, /* mov rcx,cr3 */
+    {"\x0f\x22\xd9", 3, PRIMARY_CR3_LOAD, 0, 0, 1, EXIT_CR_ACCESS, 0x103, 0}, /* mov cr3,rcx */
+    {"\x44\x0f\x22\xc1", 4, PRIMARY_CR8_LOAD, 0, 0, 1, EXIT_CR_ACCESS, 0x108, 0},
+    {"\x44\x0f\x20\xc1", 4, PRIMARY_CR8_STORE, 0, 0, 1, EXIT_CR_ACCESS, 0x118, 0},
+    {"\x0f\x21\xf9", 3, PRIMARY_MOV_DR, 0, 0, 0, EXIT_MOV_DR, 0x117, 0}, /* mov rcx,dr7 */
+    {"\x0f\x23\xf9", 3, PRIMARY_MOV_DR, 0, 0, 0, EXIT_MOV_DR, 0x107, 0},
+    {"\xe4\x60", 2, PRIMARY_UNCONDITIONAL_IO, 0, 0, 0, EXIT_IO, 0x600048, 0}, /* in al,60h */
+    {"\xe7\x60", 2, PRIMARY_UNCONDITIONAL_IO, 0, 0, 0, EXIT_IO, 0x600043, 0}, /* out 60h,eax */
+    {"\x0f\x32", 2, 0, 0, 0, 0x174, EXIT_RDMSR, 0, 0},
+    {"\x0f\x30", 2, 0, 0, 0, 0x174, EXIT_WRMSR, 0, 0},
+    /* sgdt [rax]: base 0, address size 2 (64 bits), DS; 64-bit operand */
+    {"\x0f\x01\x00", 3, 0, SECONDARY_DESCRIPTOR_TABLE, 0, 0, EXIT_GDTR_IDTR, 0, 0x00418900},
+    /* lidt [rcx+8]: displacement 8; identity 3 */
+    {"\x0f\x01\x59\x08", 4, 0, SECONDARY_DESCRIPTOR_TABLE, 0, 0, EXIT_GDTR_IDTR, 8, 0x30c18900},
+    {"\x0f\x00\xd1", 3, 0, SECONDARY_DESCRIPTOR_TABLE, 0, 0, EXIT_LDTR_TR, 0, 0x20000408},
+    {"\x48\x0f\xc7\xf1", 4, 0, SECONDARY_RDRAND, 0, 0, EXIT_RDRAND, 0, 0x1008}, /* rdrand rcx */
+    {"\x0f\xc7\xf9", 3, 0, SECONDARY_RDSEED, 0, 0, EXIT_RDSEED, 0, 0x0808}, /* rdseed ecx */
+    {"\x66\x0f\x38\x82\x01", 5, PRIMARY_INVLPG, SECONDARY_INVPCID, 0, 0, EXIT_INVPCID, 0,
+     0x00c18100}, /* invpcid rax,[rcx] */
+    {"\x0f\xc7\x31", 3, 0, 0, 0, 0, EXIT_VMPTRLD, 0, 0x60c18100}, /* vmptrld [rcx] */
+    {"\x0f\x78\xc1", 3, 0, 0, 0, 0, EXIT_VMREAD, 0, 0x00000408}, /* vmread rcx,rax */
+    {"\x0f\x01\xc2", 3, 0, 0, 0, 0, EXIT_VMLAUNCH, 0, 0},
+    {"\x0f\x01\xc4", 3, 0, 0, 0, 0, EXIT_VMXOFF, 0, 0},
+};
+
+START_TEST(instructions_exit_with_qualification_information_and_length)
+{
+    const struct instruction_exit *row = &instruction_exits[_i];
+
+    vmcs->primary_controls |= row->primary;
+    vmcs->secondary_controls |= row->secondary;
+    v->state.reg[REG_RAX] = row->rax;
+    v->state.reg[REG_RCX] = row->rcx;
+    launch_into(row->code, row->size, 1);
+    expect_exit(row->reason);
+    ck_assert_uint_eq(vmcs->exit_qualification, row->qualification);
+    if (row->info != 0)
+        ck_assert_uint_eq(vmcs->exit_instruction_info, row->info);
+    ck_assert_uint_eq(vmcs->exit_instruction_length, row->size);
+    ck_assert_uint_eq(vmcs->guest_rip, L2_CODE);
+    ck_assert_uint_eq(vmcs->exit_interruption_info & INFO_VALID, 0);
+    ck_assert_uint_eq(vmcs->idt_vectoring_info & INFO_VALID, 0);
+}
+END_TEST
+
+START_TEST(exception_in_the_bitmap_exits_and_others_do_not)
+{
+    vmcs->exception_bitmap = 1u << VEC_UD;
+    LAUNCH_INTO("\x0f\x0b", 1); /* ud2 */
+    expect_exit(EXIT_EXCEPTION_NMI);
+    ck_assert_uint_eq(vmcs->exit_interruption_info, 0x80000306);
+    vmcs->exception_bitmap = 0;
+    RUN("\x0f\x01\xc3", 2);
+    ck_assert_uint_eq(v->state.vmx.mode, VMX_GUEST);
+    at_handler(VEC_UD);
+}
+END_TEST
+
+START_TEST(page_fault_exits_by_mask_and_match)
+{
+    vmcs->exception_bitmap = 1u << VEC_PF;
+    vmcs->page_fault_mask = 2;
+    vmcs->page_fault_match = 2;
+    v->state.reg[REG_RAX] = (u64)1 << 40;
+    LAUNCH_INTO("\x8a\x18", 1); /* mov bl,[rax]: a read goes to the guest */
+    ck_assert_uint_eq(v->state.vmx.mode, VMX_GUEST);
+    at_handler(VEC_PF);
+    put(v->state.reg[REG_RIP], "\x88\x18", 2); /* mov [rax],bl */
+    v->alone = false;
+    (void)vcpu_run(v, 1);
+    expect_exit(EXIT_EXCEPTION_NMI);
+    ck_assert_uint_eq(vmcs->exit_qualification, (u64)1 << 40);
+    ck_assert_uint_eq(vmcs->exit_interruption_info, 0x80000b0e);
+    ck_assert_uint_eq(vmcs->exit_interruption_error_code, 2);
+}
+END_TEST
+
+START_TEST(ept_violation_reports_both_addresses)
+{
+    v->state.reg[REG_RAX] = 0x3ff123;
+    put_value(EPT_PDPT, 0x56000 | 7, 8); /* 2 MiB pages, the second one read-only */
+    put_value(0x56000, 0xb7, 8);
+    put_value(0x56008, 0x2000b1, 8);
+    LAUNCH_INTO("\x88\x18", 1); /* mov [rax],bl */
+    expect_exit(EXIT_EPT_VIOLATION);
+    ck_assert_uint_eq(vmcs->guest_physical_address, 0x3ff123);
+    ck_assert_uint_eq(vmcs->guest_linear_address, 0x3ff123);
+    ck_assert_uint_eq(vmcs->exit_qualification & 0x1ff, 0x18a);
+    ck_assert_uint_eq(vmcs->guest_rip, L2_CODE);
+}
+END_TEST
+
+START_TEST(exit_during_delivery_has_vectoring_information)
+{
+    vmcs->guest_rsp = 0x3ff100;
+    put_value(EPT_PDPT, 0x56000 | 7, 8);
+    put_value(0x56000, 0xb7, 8);
+    LAUNCH_INTO("\xcd\x40", 1); /* int 40h, whose stack is not mapped */
+    expect_exit(EXIT_EPT_VIOLATION);
+    ck_assert_uint_eq(vmcs->idt_vectoring_info, 0x80000440);
+    ck_assert_uint_eq(vmcs->exit_instruction_length, 2);
+}
+END_TEST
+
+START_TEST(interrupt_exits_and_is_acknowledged)
+{
+    vmcs->pin_controls |= PIN_EXTERNAL_INTERRUPT;
+    vmcs->exit_controls |= EXIT_ACK_INTERRUPT;
+    event_signal_intr(v, true);
+    launch();
+    expect_exit(EXIT_EXTERNAL_INTERRUPT);
+    ck_assert_uint_eq(vmcs->exit_interruption_info, 0x80000040);
+    ck_assert_uint_eq(vmcs->guest_rip, L2_CODE);
+}
+END_TEST
+
+START_TEST(preemption_timer_counts_tsc_in_units)
+{
+    vmcs->pin_controls |= PIN_PREEMPTION_TIMER;
+    vmcs->exit_controls |= EXIT_SAVE_TIMER;
+    vmcs->preemption_timer = 3;
+    LAUNCH_INTO("\xeb\xfe", 1000); /* jmp $ */
+    ck_assert_uint_eq(vmcs->exit_reason, EXIT_PREEMPTION_TIMER);
+    ck_assert_uint_eq(vmcs->preemption_timer, 0);
+}
+END_TEST
+
+START_TEST(monitor_trap_flag_exits_after_one_instruction)
+{
+    vmcs->primary_controls |= PRIMARY_MTF;
+    LAUNCH_INTO("\x90\x90", 2);
+    expect_exit(EXIT_MTF);
+    ck_assert_uint_eq(vmcs->guest_rip, L2_CODE + 1);
+}
+END_TEST
+
+START_TEST(triple_fault_exits)
+{
+    vmcs->guest_idtr_limit = 0;
+    LAUNCH_INTO("\x0f\x0b", 1);
+    expect_exit(EXIT_TRIPLE_FAULT);
+    ck_assert(!was_shut_down);
+}
+END_TEST
+
+static void add(Suite *suite)
+{
+    TCase *tc = tcase_create("exit");
+
+    tcase_add_checked_fixture(tc, setup, guest_destroy);
+    tcase_add_test(tc, vmcall_exits_and_vmresume_goes_on_behind_it);
+    tcase_add_test(tc, vmlaunch_needs_a_clear_vmcs_and_vmresume_a_launched_one);
+    tcase_add_test(tc, vmxoff_leaves_vmx_operation);
+    tcase_add_loop_test(tc, instructions_exit_with_qualification_information_and_length, 0,
+                        (int)ARRAY_SIZE(instruction_exits));
+    tcase_add_test(tc, exception_in_the_bitmap_exits_and_others_do_not);
+    tcase_add_test(tc, page_fault_exits_by_mask_and_match);
+    tcase_add_test(tc, ept_violation_reports_both_addresses);
+    tcase_add_test(tc, exit_during_delivery_has_vectoring_information);
+    tcase_add_test(tc, interrupt_exits_and_is_acknowledged);
+    tcase_add_test(tc, preemption_timer_counts_tsc_in_units);
+    tcase_add_test(tc, monitor_trap_flag_exits_after_one_instruction);
+    tcase_add_test(tc, triple_fault_exits);
+    suite_add_tcase(suite, tc);
+}
+
+TESTS_MAIN("vmx_exit", add)
