@@ -68,6 +68,7 @@ struct mmu *mmu_create(struct memory *memory, u32 phys_bits)
     s->memory = memory;
     s->phys_bits = phys_bits;
     s->apic_page = ~(u64)0;
+    s->guest_apic_page = ~(u64)0;
     s->tables = (struct pt_memory){s, tables_read, tables_set_bits};
     s->mmu.memory = memory;
     s->mmu.impl = s;
@@ -227,6 +228,22 @@ void mmu_set_apic(struct mmu *mmu, bool enabled, hpa_t page, const struct mmio_o
     mmu_drop(mmu);
 }
 
+void mmu_set_guest_apic(struct mmu *mmu, hpa_t page, const struct mmio_ops *ops, void *ctx)
+{
+    struct mmu_state *s = mmu->impl;
+
+    if (s->guest_apic_page == page.v)
+        return;
+    s->guest_apic_slot = (struct slot){.base = page.v,
+                                       .size = PAGE_SIZE,
+                                       .kind = SLOT_MMIO,
+                                       .ops = ops,
+                                       .ctx = ctx,
+                                       .name = "apic-access"};
+    s->guest_apic_page = page.v;
+    mmu_drop(mmu);
+}
+
 void mmu_drop(struct mmu *mmu)
 {
     tlb_revoke_contexts(mmu->impl, (1u << TLB_CONTEXTS) - 1);
@@ -277,6 +294,10 @@ static void place(struct mmu_state *s, const struct request *r, u64 gpa, bool ca
     u32 tags = r->access & (ACCESS_READ | ACCESS_WRITE | ACCESS_FETCH);
     u64 frame;
 
+    if (unlikely((gpa & ~PAGE_OFFSET_MASK) == s->guest_apic_page && context_role(s).apic_access)) {
+        *target = (struct target){.kind = SLOT_MMIO, .hpa = {gpa}, .slot = &s->guest_apic_slot};
+        return;
+    }
     if (unlikely((gpa & ~PAGE_OFFSET_MASK) == s->apic_page)) {
         /* Inside the processor, before the A20 gate. */
         *target = (struct target){.kind = SLOT_MMIO, .hpa = {gpa}, .slot = &s->apic_slot};
@@ -412,6 +433,7 @@ static NOINLINE enum refill refill_by_nested_walk(struct mmu_state *s, const str
     n.second = &second;
     n.role.word = s->key_role2[s->current];
     n.who = r->who;
+    n.log = &s->mmu.log;
     s->stats.walks++;
     switch (nested_walk(&n, r->va, r->access)) {
     case NESTED_DONE: break;
@@ -559,6 +581,7 @@ bool mmu_read_nested(struct mmu *mmu, gpa_t at, u32 size, u64 *value)
         n.first = &first;
         n.second = &second;
         n.role.word = s->key_role2[s->current];
+        n.log = &s->mmu.log;
         if (!nested_physical(&n, at)) {
             s->stats.nested_faults++;
             s->mmu.nested = n.fault;

@@ -89,6 +89,7 @@ enum mmu_nested_reason {
     NESTED_NOT_PRESENT,
     NESTED_NOT_ALLOWED,
     NESTED_RESERVED, /* NPT: a reserved bit is set; EPT: misconfiguration */
+    NESTED_LOG_FULL, /* a dirty flag is to be set and mmu.log has no room */
 };
 
 /* An access that a second stage stopped: all that an exit reports. */
@@ -102,6 +103,13 @@ struct mmu_nested_fault {
     u8 rights2; /* enum right2: what the entries that were read grant, taken together */
     u8 rights; /* enum right: of the first stage, if !table; all without paging */
     union mmu_role role; /* of the second stage */
+    u64 entry; /* of the second stage, the last that was read */
+};
+
+/* Where dirty flags of second stages are logged: SDM Vol 3C 29.3.6. false: there is no room. */
+struct mmu_log {
+    bool (*add)(void *ctx, gpa_t at);
+    void *ctx;
 };
 
 /* Counters for --stats; not part of the machine's state. */
@@ -129,6 +137,7 @@ struct mmu {
     struct tlb_entry *system_bank;
     struct mmu_fault fault;
     struct mmu_nested_fault nested;
+    struct mmu_log log; /* set by the CPU */
     struct memory *memory;
     struct mmu_state *impl; /* mmu/mmu.c */
 };
@@ -156,6 +165,10 @@ void mmu_set_privilege(struct mmu *mmu, bool user, bool ac);
 void mmu_set_keys(struct mmu *mmu, u32 pkru, u32 pkrs);
 /* The local APIC's page for this CPU: an MMIO window over everything else, or none. */
 void mmu_set_apic(struct mmu *mmu, bool enabled, hpa_t page, const struct mmio_ops *ops, void *ctx);
+
+/* The page that a hypervisor takes for its guest's local APIC, in contexts whose role has
+ * apic_access: a window over everything else. SDM Vol 3C 30.4. */
+void mmu_set_guest_apic(struct mmu *mmu, hpa_t page, const struct mmio_ops *ops, void *ctx);
 
 /*
  * Translate the page of va for `access` (enum access bits), set A and D bits as the access needs,

@@ -26,6 +26,7 @@ struct mmu_second_stage second_stage_ept(u64 eptp, const struct ept_features *fe
     second.role.ad = bits_get(eptp, 6, 6) & 1;
     second.role.execonly = features->execonly;
     second.role.mbec = features->mbec;
+    second.role.log = features->log && second.role.ad;
     return second;
 }
 
@@ -122,6 +123,22 @@ static bool nested_fault(struct nested_walk *n, gpa_t at, u32 access, u32 rights
     return false;
 }
 
+/* The entry that a fault is about: the last one that was read. */
+static void note_entry(struct nested_walk *n, const struct translation *t)
+{
+    n->fault.entry = t->steps != 0 ? t->step[t->steps - 1].entry : 0;
+}
+
+/* A dirty flag that is about to become set is logged first: SDM Vol 3C 29.3.6. */
+static bool log_dirty(struct nested_walk *n, gpa_t at, u32 access, const struct translation *t)
+{
+    if (!n->role.log || (access & ACCESS_WRITE) == 0 || t->dirty)
+        return true;
+    if (n->log->add(n->log->ctx, (gpa_t){at.v & ~PAGE_OFFSET_MASK}))
+        return true;
+    return nested_fault(n, at, access, t->rights, NESTED_LOG_FULL);
+}
+
 /* The answer of the shadow pages, if they have one and it is yes. need: enum right2. */
 static bool second_by_shadow(const struct nested_walk *n, gpa_t at, u32 need, u32 access,
                              struct translation *t)
@@ -156,10 +173,12 @@ static bool second_pass(struct nested_walk *n, gpa_t at, u32 access, u32 rights,
     case WALK_RESERVED_BIT: return nested_fault(n, at, access, t->rights, NESTED_RESERVED);
     case WALK_NOT_PRESENT:
     case WALK_UNDER: /* machine memory always answers */
+        note_entry(n, t);
         return nested_fault(n, at, access, t->rights, NESTED_NOT_PRESENT);
     }
     if ((t->rights & need) == need)
-        return true;
+        return log_dirty(n, at, access, t);
+    note_entry(n, t);
     return nested_fault(n, at, access, t->rights, NESTED_NOT_ALLOWED);
 }
 
@@ -246,11 +265,11 @@ static bool updates_allowed(struct nested_walk *n, const struct walk *first, boo
         return true; /* or there is nothing to set */
     for (u32 i = 0; i < n->t.steps; i++) {
         const u64 wanted = rules->accessed | (write && i + 1u == n->t.steps ? rules->dirty : 0);
-        const u32 granted = n->table[i].second.rights;
+        struct nested_table *table = &n->table[i];
 
-        if ((n->t.step[i].entry & wanted) != wanted && (granted & RIGHT2_WRITE) == 0)
-            return nested_fault(n, n->table[i].at, ACCESS_READ | ACCESS_WRITE, granted,
-                                NESTED_NOT_ALLOWED);
+        if ((n->t.step[i].entry & wanted) != wanted && (table->second.rights & RIGHT2_WRITE) == 0 &&
+            !second_pass(n, table->at, ACCESS_READ | ACCESS_WRITE, RIGHTS_ALL, &table->second))
+            return false;
     }
     return true;
 }

@@ -18,6 +18,7 @@ struct ept_features {
     bool execonly; /* IA32_VMX_EPT_VPID_CAP bit 0 */
     bool gbpages; /* bit 17 */
     bool mbec; /* secondary control 22 is set */
+    bool log; /* page-modification logging: secondary control 17 is set */
 };
 
 /* The second stage of a valid EPTP: walk length from bits 5:3, A/D flags from bit 6. */
@@ -64,6 +65,7 @@ struct nested_walk {
     const struct walk *second;
     union mmu_role role; /* of the second stage */
     const struct accessor *who;
+    const struct mmu_log *log;
 
     struct mmu_nested_fault fault;
     u32 error_code;

@@ -43,7 +43,9 @@ union mmu_role {
         u64 ad : 1; /* keeps accessed and dirty flags: NPT, and EPT with EPTP bit 6 */
         u64 execonly : 1; /* EPT: execution without reading is not a misconfiguration */
         u64 mbec : 1; /* EPT: bit 10 is execution for user-mode linear addresses */
-        u64 reserved : 42;
+        u64 log : 1; /* EPT: dirty flags are told to mmu.log as they become set (PML) */
+        u64 apic_access : 1; /* first stages of guests: one page is mmu_set_guest_apic()'s window */
+        u64 reserved : 40;
     };
 };
 

@@ -100,6 +100,8 @@ struct mmu_state {
     u32 pkru, pkrs;
     u64 apic_page; /* all ones: none */
     struct slot apic_slot;
+    u64 guest_apic_page; /* in contexts whose role has apic_access */
+    struct slot guest_apic_slot;
 
     struct mmu_second_stage second; /* role 0: none; from the next mmu_set_context() on */
 
