@@ -169,7 +169,8 @@ bool event_boundary(struct vcpu *v)
         s->nmi_pending = 0;
         s->nmi_blocked = 1;
         event_deliver_interrupt(v, VEC_NMI);
-    } else if (vmx_boundary(v, VMX_BEFORE_INTR) || vmx_boundary(v, VMX_INTR)) {
+    } else if (vmx_boundary(v, VMX_BEFORE_INTR) || vmx_boundary(v, VMX_INTR) ||
+               vmx_boundary(v, VMX_VIRTUAL_INTR)) {
         ;
     } else if (intr_ready(v)) {
         wake(v);

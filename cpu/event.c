@@ -328,7 +328,8 @@ static enum severity severity(const struct event *e)
     case VEC_NP:
     case VEC_SS:
     case VEC_GP: return CONTRIBUTORY;
-    case VEC_PF: return PAGE_FAULT;
+    case VEC_PF:
+    case VEC_VE: return PAGE_FAULT;
     case VEC_DF: return DOUBLE_FAULT;
     default: return BENIGN;
     }

@@ -8,7 +8,7 @@
 
 #include "cpu/event.h"
 #include "cpu/stamp.h"
-#include "cpu/vmx/vmx.h"
+#include "cpu/vmx/apic.h"
 
 static bool crosses_page(u64 la, u32 size)
 {
@@ -100,6 +100,9 @@ static bool locate(struct vcpu *v, u64 la, u32 size, u32 access, struct target *
     refill = mmu_refill(v->mmu, la, access & ~(u32)ACCESS_STACK, t);
     if (refill != REFILL_OK)
         return raise_refill(v, refill, access);
+    if (t->kind == SLOT_MMIO && t->slot->ops == &vmx_apic_page &&
+        !vmx_apic_access(v, (u32)(t->hpa.v & PAGE_OFFSET_MASK), size, access))
+        return false;
     if (v->alone || v->current != NULL)
         return true;
     if (t->kind == SLOT_MMIO ||

@@ -151,6 +151,7 @@ static union mmu_role paging_role(const struct vcpu *v)
     role.level = level[format] & 7u;
     role.smm = s->in_smm != 0;
     role.guest_mode = in_guest(v);
+    role.apic_access = vmx_guest_has_secondary(v, SECONDARY_APIC_ACCESSES);
     if (format == PAGING_NONE)
         return role;
     role.has_4_byte_gpte = format == PAGING_32BIT;

@@ -10,6 +10,7 @@
 #include "cpu/control.h"
 #include "cpu/mem.h"
 #include "cpu/system.h"
+#include "cpu/vmx/apic.h"
 #include "cpu/vmx/caps.h"
 #include "cpu/vmx/controls.h"
 #include "cpu/vmx/vmx.h"
@@ -69,6 +70,8 @@ static bool write_address(struct vcpu *v, const struct msr_def *def, u32 index, 
 static bool read_apic(struct vcpu *v, const struct msr_def *def, u32 index, u64 *value)
 {
     (void)def;
+    if (index >= 0x800 && index <= 0x8ff && vmx_x2apic_read(v, index, value) == VMX_MSR_DONE)
+        return true;
     if (v->wires.apic_msr_read == NULL || !v->wires.apic_msr_read(v->wires.ctx, index, value))
         return RAISE_GP0(v);
     return true;
@@ -76,7 +79,12 @@ static bool read_apic(struct vcpu *v, const struct msr_def *def, u32 index, u64 
 
 static bool write_apic(struct vcpu *v, const struct msr_def *def, u32 index, u64 value)
 {
+    const enum vmx_msr done =
+        index >= 0x800 && index <= 0x8ff ? vmx_x2apic_write(v, index, value) : VMX_MSR_NOT_MINE;
+
     (void)def;
+    if (done != VMX_MSR_NOT_MINE)
+        return done == VMX_MSR_DONE || RAISE_GP0(v);
     if (v->wires.apic_msr_write == NULL || !v->wires.apic_msr_write(v->wires.ctx, index, value))
         return RAISE_GP0(v);
     v->attention = true;

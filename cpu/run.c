@@ -11,7 +11,7 @@
 #include "cpu/engine.h"
 #include "cpu/event.h"
 #include "cpu/isa/fpu.h"
-#include "cpu/vmx/vmx.h"
+#include "cpu/vmx/apic.h"
 
 /* ---- handlers of the engine's own records ---- */
 
@@ -122,7 +122,11 @@ static const u8 *fetch_page(struct vcpu *v, u64 la, struct target *t)
     if (likely(la - e->xtag <= PAGE_OFFSET_MASK))
         return (const u8 *)(uintptr_t)(e->host + la);
     switch (mmu_refill(v->mmu, la, ACCESS_FETCH, t)) {
-    case REFILL_OK: return t->host;
+    case REFILL_OK:
+        if (t->kind == SLOT_MMIO && t->slot->ops == &vmx_apic_page &&
+            !vmx_apic_access(v, (u32)(t->hpa.v & PAGE_OFFSET_MASK), 1, ACCESS_FETCH))
+            return NULL;
+        return t->host;
     case REFILL_PAGE_FAULT:
         (void)raise_page_fault(v, v->mmu->fault.va, v->mmu->fault.error_code);
         return NULL;
@@ -428,8 +432,11 @@ static enum run_exit run_until(struct vcpu *v, u64 last)
                 return RUN_SLICE;
             continue;
         }
-        if (v->state.activity != ACTIVITY_ACTIVE)
+        if (v->state.activity != ACTIVITY_ACTIVE) {
+            if (v->guest_deadline != ~(u64)0 && v->wires.wake_at != NULL)
+                v->wires.wake_at(v->wires.ctx, v->guest_deadline);
             return RUN_HALT;
+        }
         if (*v->now >= until || v->state.count >= last)
             return RUN_SLICE;
         if (until - *v->now > last - v->state.count)

@@ -40,6 +40,7 @@ enum vector {
     VEC_AC = 17,
     VEC_MC = 18,
     VEC_XM = 19,
+    VEC_VE = 20,
 };
 
 enum event_kind {

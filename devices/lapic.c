@@ -219,7 +219,7 @@ u8 lapic_ack(struct lapic *l)
     return vector;
 }
 
-static void end_of_interrupt(struct lapic *l)
+void lapic_eoi(struct lapic *l)
 {
     struct lapic_state *s = &l->state;
     const u32 vector = vector_highest(s->isr);
@@ -576,7 +576,7 @@ static void register_write(struct lapic *l, u32 reg, u32 value)
         s->tpr = value & 0xff;
         update(l);
         break;
-    case REG_EOI: end_of_interrupt(l); break;
+    case REG_EOI: lapic_eoi(l); break;
     case REG_LDR: s->ldr = value & 0xff000000; break;
     case REG_DFR: s->dfr = value | 0x0fffffff; break;
     case REG_SVR: write_svr(l, value); break;

@@ -100,6 +100,8 @@ u8 lapic_ack(struct lapic *lapic);
 /* CR8 (0..15). Works in all modes, also with the APIC off. */
 u64 lapic_tpr_read(const struct lapic *lapic);
 void lapic_tpr_write(struct lapic *lapic, u64 cr8);
+/* What a write to the EOI register does. */
+void lapic_eoi(struct lapic *l);
 /* IA32_APIC_BASE (1Bh), IA32_TSC_DEADLINE (6E0h), x2APIC registers (800h..8FFh). false: #GP(0). */
 MUST_CHECK bool lapic_msr_read(struct lapic *lapic, u32 index, u64 *value);
 MUST_CHECK bool lapic_msr_write(struct lapic *lapic, u32 index, u64 value);

@@ -76,6 +76,7 @@ struct board_cpu {
     struct vcpu *v;
     struct lapic *lapic;
     u32 index;
+    struct timer wake; /* of a guest's preemption timer while the CPU is halted */
     bool signalled; /* an input changed since the machine last looked */
 };
 

@@ -91,6 +91,27 @@ static u32 wire_apic_id(void *ctx)
     return cpu->index;
 }
 
+static void wire_wake_at(void *ctx, u64 time)
+{
+    struct board_cpu *cpu = ctx;
+
+    timer_arm(&cpu->board->clock, &cpu->wake, time);
+}
+
+static void wake(void *ctx)
+{
+    struct board_cpu *cpu = ctx;
+
+    cpu->signalled = true;
+}
+
+static void wire_apic_eoi(void *ctx)
+{
+    struct board_cpu *cpu = ctx;
+
+    lapic_eoi(cpu->lapic);
+}
+
 /* ---- from the local APIC ---- */
 
 static void apic_signal(void *ctx, enum cpu_signal signal, u32 value)
@@ -103,7 +124,8 @@ static void apic_signal(void *ctx, enum cpu_signal signal, u32 value)
     case CPU_NMI: event_signal_nmi(cpu->v); break;
     case CPU_SMI: event_signal_smi(cpu->v); break;
     case CPU_INIT:
-        lapic_init(cpu->lapic);
+        if (cpu->v->state.vmx.mode == VMX_OFF) /* else it stays pending, or exits */
+            lapic_init(cpu->lapic);
         event_signal_init(cpu->v);
         break;
     case CPU_SIPI: event_signal_sipi(cpu->v, (u8)value); break;
@@ -135,6 +157,8 @@ bool board_cpu_create(struct board_cpu *cpu, struct error *error)
         .ferr = wire_ferr,
         .shutdown = wire_shutdown,
         .apic_id = wire_apic_id,
+        .apic_eoi = wire_apic_eoi,
+        .wake_at = wire_wake_at,
     };
     struct lapic_config config = {
         .id = cpu->index,
@@ -145,6 +169,7 @@ bool board_cpu_create(struct board_cpu *cpu, struct error *error)
         .page_ctx = cpu,
     };
 
+    timer_init(&board->clock, &cpu->wake, wake, cpu);
     cpu->v = vcpu_create(board->memory, board->code, &wires);
     CHECK(cpu->v != NULL);
     cpu->v->now = &board->clock.now;

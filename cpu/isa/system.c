@@ -10,7 +10,7 @@
 #include "cpu/isa/isa.h"
 #include "cpu/segment.h"
 #include "cpu/stamp.h"
-#include "cpu/vmx/vmx.h"
+#include "cpu/vmx/apic.h"
 
 /* UMIP: SDM Vol 3A 2.5, CR4.UMIP. */
 static bool umip_allows(struct vcpu *v)
@@ -159,7 +159,9 @@ static bool exec_arpl(struct vcpu *v, const struct insn *in, struct operands *x)
 static bool exec_mov_from_cr(struct vcpu *v, const struct insn *in, struct operands *x)
 {
     x->val[0] = vmx_cr_read(v, in->reg, x->val[1]);
-    if (in->reg == 8)
+    if (in->reg == 8 && vmx_tpr_shadowed(v))
+        x->val[0] = vmx_cr8_read(v);
+    else if (in->reg == 8)
         x->val[0] = v->wires.tpr_read != NULL ? v->wires.tpr_read(v->wires.ctx) : 0;
     return true;
 }
@@ -176,7 +178,9 @@ static bool exec_mov_to_cr(struct vcpu *v, const struct insn *in, struct operand
     default:
         if (value > 15)
             return RAISE_GP0(v);
-        if (v->wires.tpr_write != NULL) {
+        if (vmx_tpr_shadowed(v)) {
+            vmx_cr8_write(v, value);
+        } else if (v->wires.tpr_write != NULL) {
             vcpu_commit_time(v);
             v->wires.tpr_write(v->wires.ctx, value);
         }

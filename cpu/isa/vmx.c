@@ -211,6 +211,62 @@ static bool exec_vmclear(struct vcpu *v, const struct insn *in, struct operands 
 
 /* ---- VMREAD, VMWRITE ---- */
 
+/* In a guest: does the hypervisor let it at the shadow VMCS? SDM Vol 3C 25.6.15, 26.1.3. */
+static bool is_shadowed(const struct vcpu *v, u64 encoding, u64 bitmap)
+{
+    u8 byte;
+
+    if (!vmx_guest_has_secondary(v, SECONDARY_VMCS_SHADOWING) || encoding >> 15 != 0)
+        return false;
+    memory_read(v->memory, (hpa_t){bitmap + encoding / 8}, &byte, 1);
+    return (byte >> encoding % 8 & 1) == 0;
+}
+
+/* What VMREAD and VMWRITE work on: the current VMCS, or in a guest the shadow VMCS, of which
+ * `region` is the copy that is worked on. */
+struct vmcs_access {
+    u8 *base;
+    const struct vmx_field *field;
+    u64 shadow; /* its pointer, or VMX_NO_POINTER */
+    struct vmcs region;
+};
+
+/* Checks that VMREAD and VMWRITE share. false: an event is raised. a->base NULL: failed. */
+static bool begin_access(struct vcpu *v, const struct insn *in, bool write, struct vmcs_access *a)
+{
+    struct vmx_state *vmx = &v->state.vmx;
+    const u64 encoding = reg_read(v, in->reg, mode64(v) ? 8 : 4);
+    const bool shadowed =
+        in_guest(v) &&
+        is_shadowed(v, encoding, write ? vmx->vmcs.vmwrite_bitmap : vmx->vmcs.vmread_bitmap);
+
+    a->base = NULL;
+    a->shadow = VMX_NO_POINTER;
+    if (!mode_allows(v))
+        return false;
+    if (!shadowed) {
+        if (!may_execute(v, in, write ? EXIT_VMWRITE : EXIT_VMREAD))
+            return false;
+        if (vmx->current == VMX_NO_POINTER) {
+            vmx_fail_invalid(v);
+            return true;
+        }
+    } else {
+        if (v->cpl != 0)
+            return RAISE_GP0(v);
+        if (vmx->vmcs.link_pointer == VMX_NO_POINTER) {
+            vmx_fail_invalid(v);
+            return true;
+        }
+        a->shadow = vmx->vmcs.link_pointer;
+        memory_read(v->memory, (hpa_t){a->shadow + VMCS_REGION_DATA}, &a->region,
+                    sizeof(a->region));
+    }
+    a->field = vmx_field_find(v, encoding);
+    a->base = shadowed ? (u8 *)&a->region : (u8 *)&vmx->vmcs;
+    return true;
+}
+
 static u32 operand_width(const struct vcpu *v)
 {
     return mode64(v) ? 8 : 4;
@@ -219,23 +275,18 @@ static u32 operand_width(const struct vcpu *v)
 static bool exec_vmread(struct vcpu *v, const struct insn *in, struct operands *x)
 {
     const u32 width = operand_width(v);
-    const struct vmx_field *field;
-    u64 encoding;
+    struct vmcs_access a;
     u64 value;
 
-    if (!may_execute(v, in, EXIT_VMREAD))
+    if (!begin_access(v, in, false, &a))
         return false;
-    if (v->state.vmx.current == VMX_NO_POINTER) {
-        vmx_fail_invalid(v);
+    if (a.base == NULL)
         return true;
-    }
-    encoding = reg_read(v, in->reg, width);
-    field = vmx_field_find(v, encoding);
-    if (field == NULL) {
+    if (a.field == NULL) {
         vmx_fail(v, ERROR_FIELD_UNSUPPORTED);
         return true;
     }
-    value = vmx_field_read((const u8 *)&v->state.vmx.vmcs, field, encoding);
+    value = vmx_field_read(a.base, a.field, reg_read(v, in->reg, width));
     if ((in->prefix & PREFIX_MEM) == 0)
         reg_write(v, in->rm, width, value);
     else if (!store_operand(v, in, x, &value, width))
@@ -244,30 +295,28 @@ static bool exec_vmread(struct vcpu *v, const struct insn *in, struct operands *
     return true;
 }
 
+/* All fields are writable: IA32_VMX_MISC bit 29. */
 static bool exec_vmwrite(struct vcpu *v, const struct insn *in, struct operands *x)
 {
     const u32 width = operand_width(v);
-    const struct vmx_field *field;
-    u64 encoding;
+    struct vmcs_access a;
     u64 value = 0;
 
-    if (!may_execute(v, in, EXIT_VMWRITE))
+    if (!begin_access(v, in, true, &a))
         return false;
-    if (v->state.vmx.current == VMX_NO_POINTER) {
-        vmx_fail_invalid(v);
+    if (a.base == NULL)
         return true;
-    }
     if ((in->prefix & PREFIX_MEM) == 0)
         value = reg_read(v, in->rm, width);
     else if (!load_operand(v, in, x, &value, width))
         return false;
-    encoding = reg_read(v, in->reg, width);
-    field = vmx_field_find(v, encoding);
-    if (field == NULL) {
+    if (a.field == NULL) {
         vmx_fail(v, ERROR_FIELD_UNSUPPORTED);
         return true;
     }
-    vmx_field_write((u8 *)&v->state.vmx.vmcs, field, encoding, value);
+    vmx_field_write(a.base, a.field, reg_read(v, in->reg, width), value);
+    if (a.shadow != VMX_NO_POINTER)
+        memory_write(v->memory, (hpa_t){a.shadow + VMCS_REGION_DATA}, &a.region, sizeof(a.region));
     vmx_succeed(v);
     return true;
 }
@@ -319,6 +368,30 @@ static bool exec_vmcall(struct vcpu *v, const struct insn *in, struct operands *
     if (v->cpl != 0)
         return RAISE_GP0(v);
     vmx_fail(v, ERROR_VMCALL_IN_ROOT);
+    return true;
+}
+
+/* VM functions, SDM Vol 3C 26.5.6: EPTP switching is the only one. */
+static bool exec_vmfunc(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    enum { EPTP_SWITCHING = 0, EPTP_ENTRIES = 512 };
+    struct vmcs *c = &v->state.vmx.vmcs;
+    const u32 function = (u32)v->state.reg[REG_RAX];
+    const u32 index = (u32)v->state.reg[REG_RCX];
+    u64 eptp;
+
+    (void)x;
+    if (!vmx_guest_has_secondary(v, SECONDARY_VM_FUNCTIONS) || function > 63)
+        return RAISE_UD(v);
+    if (function != EPTP_SWITCHING || (c->vm_function_controls & VM_FUNCTION_EPTP_SWITCHING) == 0 ||
+        index >= EPTP_ENTRIES)
+        return exits(v, in, EXIT_VMFUNC);
+    memory_read(v->memory, (hpa_t){c->eptp_list_address + (u64)index * 8}, &eptp, 8);
+    if (!vmx_eptp_valid(v, eptp))
+        return exits(v, in, EXIT_VMFUNC);
+    c->eptp = eptp;
+    c->eptp_index = (u16)index;
+    mode_update(v);
     return true;
 }
 
@@ -388,6 +461,7 @@ const struct insn_def isa_vmx[] = {
     {"vmlaunch", "np 0f 01 c2", "", exec_vmlaunch, VMX_INSN(BRANCH | ENDS_BLOCK | IO)},
     {"vmresume", "np 0f 01 c3", "", exec_vmresume, VMX_INSN(BRANCH | ENDS_BLOCK | IO)},
     {"vmxoff", "np 0f 01 c4", "", exec_vmxoff, VMX_INSN(ENDS_BLOCK | IO)},
+    {"vmfunc", "np 0f 01 d4", "", exec_vmfunc, ENDS_BLOCK | IO, .feature = F_VMX},
     {"vmptrld", "np 0f c7 /6", "M", exec_vmptrld, VMX_INSN(ENDS_BLOCK)},
     {"vmclear", "66 0f c7 /6", "M", exec_vmclear, VMX_INSN(ENDS_BLOCK)},
     {"vmxon", "f3 0f c7 /6", "M", exec_vmxon, VMX_INSN(ENDS_BLOCK)},

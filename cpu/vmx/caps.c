@@ -18,6 +18,7 @@ const struct vmx_control vmx_control_table[] = {
     {CONTROLS_PIN, 3, F_VMX, "NMI exiting", PIN_REF},
     {CONTROLS_PIN, 5, F_VMX, "Virtual NMIs", PIN_REF},
     {CONTROLS_PIN, 6, F_VMX, "Activate VMX-preemption timer", PIN_REF},
+    {CONTROLS_PIN, 7, F_X2APIC, "Process posted interrupts", PIN_REF},
     {CONTROLS_PRIMARY, 2, F_VMX, "Interrupt-window exiting", CPU_REF},
     {CONTROLS_PRIMARY, 3, F_VMX, "Use TSC offsetting", CPU_REF},
     {CONTROLS_PRIMARY, 7, F_VMX, "HLT exiting", CPU_REF},
@@ -39,16 +40,24 @@ const struct vmx_control vmx_control_table[] = {
     {CONTROLS_PRIMARY, 29, F_VMX, "MONITOR exiting", CPU_REF},
     {CONTROLS_PRIMARY, 30, F_VMX, "PAUSE exiting", CPU_REF},
     {CONTROLS_PRIMARY, 31, F_VMX, "Activate secondary controls", CPU_REF},
+    {CONTROLS_SECONDARY, 0, F_VMX, "Virtualize APIC accesses", CPU_REF},
     {CONTROLS_SECONDARY, 1, F_VMX, "Enable EPT", CPU_REF},
     {CONTROLS_SECONDARY, 2, F_VMX, "Descriptor-table exiting", CPU_REF},
     {CONTROLS_SECONDARY, 3, F_RDTSCP, "Enable RDTSCP", CPU_REF},
+    {CONTROLS_SECONDARY, 4, F_X2APIC, "Virtualize x2APIC mode", CPU_REF},
     {CONTROLS_SECONDARY, 5, F_VMX, "Enable VPID", CPU_REF},
     {CONTROLS_SECONDARY, 6, F_VMX, "WBINVD exiting", CPU_REF},
     {CONTROLS_SECONDARY, 7, F_VMX, "Unrestricted guest", CPU_REF},
+    {CONTROLS_SECONDARY, 8, F_X2APIC, "APIC-register virtualization", CPU_REF},
+    {CONTROLS_SECONDARY, 9, F_X2APIC, "Virtual-interrupt delivery", CPU_REF},
     {CONTROLS_SECONDARY, 10, F_VMX, "PAUSE-loop exiting", CPU_REF},
     {CONTROLS_SECONDARY, 11, F_RDRAND, "RDRAND exiting", CPU_REF},
     {CONTROLS_SECONDARY, 12, F_INVPCID, "Enable INVPCID", CPU_REF},
+    {CONTROLS_SECONDARY, 13, F_VMX, "Enable VM functions", CPU_REF},
+    {CONTROLS_SECONDARY, 14, F_VMX, "VMCS shadowing", CPU_REF},
     {CONTROLS_SECONDARY, 16, F_RDSEED, "RDSEED exiting", CPU_REF},
+    {CONTROLS_SECONDARY, 17, F_VMX, "Enable PML", CPU_REF},
+    {CONTROLS_SECONDARY, 18, F_VMX, "EPT-violation #VE", CPU_REF},
     {CONTROLS_SECONDARY, 20, F_XSAVES, "Enable XSAVES/XRSTORS", CPU_REF},
     {CONTROLS_SECONDARY, 22, F_VMX, "Mode-based execute control for EPT", CPU_REF},
     {CONTROLS_SECONDARY, 25, F_VMX, "Use TSC scaling", CPU_REF},
@@ -158,6 +167,6 @@ u64 vmx_capability(const struct vcpu *v, u32 msr)
     case 0x48e: return controls_msr(v, CONTROLS_PRIMARY, true);
     case 0x48f: return controls_msr(v, CONTROLS_EXIT, true);
     case 0x490: return controls_msr(v, CONTROLS_ENTRY, true);
-    default: return 0; /* IA32_VMX_VMFUNC */
+    default: return VM_FUNCTION_EPTP_SWITCHING; /* IA32_VMX_VMFUNC */
     }
 }

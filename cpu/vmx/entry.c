@@ -3,10 +3,10 @@
 #include "cpu/control.h"
 #include "cpu/event.h"
 #include "cpu/flags.h"
+#include "cpu/vmx/apic.h"
 #include "cpu/vmx/fields.h"
 #include "cpu/vmx/insn.h"
 #include "cpu/vmx/internal.h"
-#include "mmu/nested.h"
 
 /* CR0 bits that an entry leaves alone: SDM Vol 3C 27.3.2.1. */
 #define CR0_UNTOUCHED (CR0_ET | CR0_NW | CR0_CD | BITS(28, 19) | BIT(17) | BITS(15, 6))
@@ -122,6 +122,7 @@ static void load_guest(struct vcpu *v)
     s->vmx.mode = VMX_GUEST;
     load_other(v);
     rflags_set(v, c->guest_rflags);
+    vmx_apic_enter(v);
     mode_update(v);
 }
 
@@ -186,26 +187,6 @@ void vmx_enter(struct vcpu *v, bool launch)
 }
 
 /* ---- what follows from being in a guest ---- */
-
-void vmx_refresh(struct vcpu *v)
-{
-    const struct vmx_state *vmx = &v->state.vmx;
-    const struct vmcs *c = &vmx->vmcs;
-    const bool guest = vmx->mode == VMX_GUEST;
-    struct mmu_second_stage second;
-
-    v->guest_deadline = guest && (vmx->pending & VMX_PENDING_TIMER) != 0 ? vmx->deadline : ~(u64)0;
-    if (!guest || (vmx_secondary(c) & SECONDARY_EPT) == 0) {
-        mmu_set_second_stage(v->mmu, NULL);
-        return;
-    }
-    second =
-        second_stage_ept(c->eptp,
-                         &(struct ept_features){.execonly = true,
-                                                .gbpages = has_feature(v, F_GBPAGES),
-                                                .mbec = (vmx_secondary(c) & SECONDARY_MBEC) != 0});
-    mmu_set_second_stage(v->mmu, &second);
-}
 
 bool vmx_steps(const struct vcpu *v)
 {

@@ -7,8 +7,8 @@
 #include "cpu/event.h"
 
 #include "cpu/control.h"
+#include "cpu/vmx/apic.h"
 #include "cpu/vmx/internal.h"
-#include "mmu/nested.h"
 
 static const struct vmcs *vmcs(const struct vcpu *v)
 {
@@ -85,19 +85,10 @@ void vmx_triple_fault(struct vcpu *v)
 
 /* ---- exits in the middle of things ---- */
 
-bool vmx_raise_nested(struct vcpu *v)
+/* The length of the instruction that accesses memory; none while an event is delivered. */
+u8 vmx_access_length(const struct vcpu *v)
 {
-    const struct mmu_nested_fault *fault = &v->mmu->nested;
-    const bool misconfigured = fault->reason == NESTED_RESERVED;
-    struct guest_exit *x =
-        vmx_exit_begin(v, misconfigured ? EXIT_EPT_MISCONFIGURATION : EXIT_EPT_VIOLATION);
-
-    x->qualification = ept_qualification(fault);
-    x->physical = fault->gpa.v;
-    x->physical_valid = true;
-    x->linear = fault->va;
-    x->linear_valid = fault->linear_valid && !misconfigured;
-    return raise_exit(v);
+    return (v->vectoring.info & INFO_VALID) != 0 ? 0 : (u8)vmx_insn_length(v);
 }
 
 bool vmx_raise_task_switch(struct vcpu *v, u16 selector, u32 source)
@@ -122,6 +113,9 @@ void vmx_iret(struct vcpu *v)
         return;
     v->nmi_unblocked = in_guest(v) && *blocked != 0 && v->event.kind != EVENT_NONE;
     *blocked = 0;
+    if (v->event.kind == EVENT_EXIT && v->nmi_unblocked &&
+        (v->exit.reason == EXIT_EPT_VIOLATION || v->exit.reason == EXIT_PML_FULL))
+        v->exit.qualification |= BIT(12);
 }
 
 /* ---- injection: SDM Vol 3C 27.6 ---- */
@@ -174,7 +168,9 @@ static bool is_ready(const struct vcpu *v, enum vmx_boundary place)
     const bool listens = s->activity != ACTIVITY_WAIT_SIPI;
 
     switch (place) {
-    case VMX_FIRST: return (pending & VMX_PENDING_INJECTION) != 0;
+    case VMX_FIRST:
+        return (pending & (VMX_PENDING_INJECTION | VMX_PENDING_TPR | VMX_PENDING_EOI |
+                           VMX_PENDING_APIC_WRITE)) != 0;
     case VMX_INIT: return s->init_pending != 0 && listens;
     case VMX_SIPI: return s->sipi_pending != 0 && !listens;
     case VMX_BEFORE_DEBUG: return (pending & VMX_PENDING_MTF) != 0;
@@ -187,6 +183,9 @@ static bool is_ready(const struct vcpu *v, enum vmx_boundary place)
         return (pending & VMX_PENDING_INTR_WINDOW) != 0 && (s->rflags & FLAG_IF) != 0 &&
                s->shadow == 0 && s->activity < ACTIVITY_SHUTDOWN;
     case VMX_INTR: return s->intr != 0 && vmx_intr_exits(v) && s->activity < ACTIVITY_SHUTDOWN;
+    case VMX_VIRTUAL_INTR:
+        return (pending & VMX_PENDING_VIRTUAL_INTR) != 0 && (s->rflags & FLAG_IF) != 0 &&
+               s->shadow == 0 && s->activity < ACTIVITY_SHUTDOWN;
     }
     return false;
 }
@@ -195,7 +194,7 @@ bool vmx_ready(const struct vcpu *v)
 {
     if (!in_guest(v))
         return false;
-    for (enum vmx_boundary place = VMX_FIRST; place <= VMX_INTR; place++) {
+    for (enum vmx_boundary place = VMX_FIRST; place <= VMX_VIRTUAL_INTR; place++) {
         if (is_ready(v, place))
             return true;
     }
@@ -218,10 +217,16 @@ static void exit_nmi(struct vcpu *v)
 
 static void exit_interrupt(struct vcpu *v)
 {
-    struct guest_exit *x = vmx_exit_begin(v, EXIT_EXTERNAL_INTERRUPT);
+    u32 info = 0;
 
-    if ((vmcs(v)->exit_controls & EXIT_ACK_INTERRUPT) != 0)
-        x->interruption_info = make_info(v->wires.int_ack(v->wires.ctx), TYPE_EXTERNAL);
+    if ((vmcs(v)->exit_controls & EXIT_ACK_INTERRUPT) != 0) {
+        const u8 vector = v->wires.int_ack(v->wires.ctx);
+
+        if (vmx_posted_interrupt(v, vector))
+            return;
+        info = make_info(vector, TYPE_EXTERNAL);
+    }
+    vmx_exit_begin(v, EXIT_EXTERNAL_INTERRUPT)->interruption_info = info;
     vmx_exit(v);
 }
 
@@ -238,6 +243,25 @@ static void exit_init(struct vcpu *v)
     exit_plain(v, EXIT_INIT);
 }
 
+/* What comes before everything else: the injected event, and the trap-like exits of APIC
+ * virtualization (SDM Vol 3C 30.1.2, 30.1.4, 30.4.3.3). */
+static void take_first(struct vcpu *v)
+{
+    struct vmx_state *vmx = &v->state.vmx;
+
+    if ((vmx->pending & VMX_PENDING_INJECTION) != 0) {
+        vmx_inject(v);
+    } else if ((vmx->pending & VMX_PENDING_TPR) != 0) {
+        exit_plain(v, EXIT_TPR_BELOW_THRESHOLD);
+    } else if ((vmx->pending & VMX_PENDING_EOI) != 0) {
+        vmx_exit_begin(v, EXIT_VIRTUALIZED_EOI)->qualification = vmx->eoi_vector;
+        vmx_exit(v);
+    } else {
+        vmx_exit_begin(v, EXIT_APIC_WRITE)->qualification = vmx->apic_offset;
+        vmx_exit(v);
+    }
+}
+
 bool vmx_boundary(struct vcpu *v, enum vmx_boundary place)
 {
     const struct vmx_state *vmx = &v->state.vmx;
@@ -245,7 +269,7 @@ bool vmx_boundary(struct vcpu *v, enum vmx_boundary place)
     if (!in_guest(v) || !is_ready(v, place))
         return false;
     switch (place) {
-    case VMX_FIRST: vmx_inject(v); break;
+    case VMX_FIRST: take_first(v); break;
     case VMX_INIT: exit_init(v); break;
     case VMX_SIPI: exit_sipi(v); break;
     case VMX_BEFORE_DEBUG: exit_plain(v, EXIT_MTF); break;
@@ -257,6 +281,7 @@ bool vmx_boundary(struct vcpu *v, enum vmx_boundary place)
     case VMX_NMI: exit_nmi(v); break;
     case VMX_BEFORE_INTR: exit_plain(v, EXIT_INTERRUPT_WINDOW); break;
     case VMX_INTR: exit_interrupt(v); break;
+    case VMX_VIRTUAL_INTR: vmx_virtual_interrupt(v); break;
     }
     return true;
 }

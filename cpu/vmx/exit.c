@@ -261,6 +261,7 @@ void vmx_exit(struct vcpu *v)
     save_other(v);
     v->vectoring.info = 0;
     v->vectoring.length = 0;
+    v->nmi_unblocked = false;
     v->event.kind = EVENT_NONE;
     if (c->exit_msr_store_count != 0 &&
         vmx_msrs_store(v, c->exit_msr_store_address, c->exit_msr_store_count) != 0) {

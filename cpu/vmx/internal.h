@@ -51,6 +51,7 @@ void vmx_host_load(struct vcpu *v);
 COLD void vmx_abort(struct vcpu *v, enum vmx_abort code);
 
 u32 vmx_insn_length(const struct vcpu *v);
+u8 vmx_access_length(const struct vcpu *v);
 
 /* ---- event.c ---- */
 void vmx_inject(struct vcpu *v);

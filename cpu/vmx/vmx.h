@@ -80,6 +80,7 @@ enum vmx_boundary {
     VMX_NMI,
     VMX_BEFORE_INTR, /* interrupt window */
     VMX_INTR,
+    VMX_VIRTUAL_INTR,
 };
 /* Take what is ready at this place of the order of priorities. */
 bool vmx_boundary(struct vcpu *v, enum vmx_boundary place);

@@ -207,6 +207,38 @@ START_TEST(triple_fault_exits)
 }
 END_TEST
 
+START_TEST(vmfunc_switches_eptp)
+{
+    vmcs->secondary_controls |= SECONDARY_VM_FUNCTIONS;
+    vmcs->vm_function_controls = VM_FUNCTION_EPTP_SWITCHING;
+    vmcs->eptp_list_address = BITMAP;
+    put_value(BITMAP + 8, EPTP | EPTP_AD, 8);
+    v->state.reg[REG_RAX] = 0;
+    v->state.reg[REG_RCX] = 1;
+    LAUNCH_INTO("\x0f\x01\xd4\xff\xc1\x0f\x01\xd4", 1); /* vmfunc; inc ecx; vmfunc */
+    ck_assert_uint_eq(vmcs->eptp, EPTP | EPTP_AD);
+    v->alone = false;
+    (void)vcpu_run(v, 2); /* entry 2 is zero */
+    expect_exit(EXIT_VMFUNC);
+}
+END_TEST
+
+START_TEST(violation_becomes_a_virtualization_exception)
+{
+    vmcs->secondary_controls |= SECONDARY_EPT_VIOLATION_VE;
+    vmcs->ve_information_address = BITMAP;
+    v->state.reg[REG_RAX] = 0x200123;
+    put_value(EPT_PDPT, 0x56000 | 7, 8);
+    put_value(0x56000, 0xb7, 8);
+    LAUNCH_INTO("\x8a\x18", 1); /* mov bl,[rax] */
+    ck_assert_uint_eq(v->state.vmx.mode, VMX_GUEST);
+    at_handler(VEC_VE);
+    ck_assert_uint_eq(get(BITMAP, 8), 0xffffffff00000030);
+    ck_assert_uint_eq(get(BITMAP + 16, 8), 0x200123);
+    ck_assert_uint_eq(get(BITMAP + 24, 8), 0x200123);
+}
+END_TEST
+
 static void add(Suite *suite)
 {
     TCase *tc = tcase_create("exit");
@@ -225,6 +257,8 @@ static void add(Suite *suite)
     tcase_add_test(tc, preemption_timer_counts_tsc_in_units);
     tcase_add_test(tc, monitor_trap_flag_exits_after_one_instruction);
     tcase_add_test(tc, triple_fault_exits);
+    tcase_add_test(tc, vmfunc_switches_eptp);
+    tcase_add_test(tc, violation_becomes_a_virtualization_exception);
     suite_add_tcase(suite, tc);
 }
 

@@ -155,6 +155,7 @@ static const struct {
     {"monitor 0f 01 c8|mwait 0f 01 c9", "cpu/test_event.c", "mwait_ends_when_the_line_changes"},
     {"vmcall np 0f 01 c1|vmresume np 0f 01 c3", "cpu/test_vmx_exit.c", "vmcall_exits_and_vmresume_goes_on_behind_it"},
     {"vmlaunch np 0f 01 c2", "cpu/test_vmx_exit.c", "vmlaunch_needs_a_clear_vmcs_and_vmresume_a_launched_one"},
+    {"vmfunc np 0f 01 d4", "cpu/test_vmx_exit.c", "vmfunc_switches_eptp"},
     {"vmxoff np 0f 01 c4", "cpu/test_vmx_exit.c", "vmxoff_leaves_vmx_operation"},
     {"hlt f4", "cpu/test_event.c", "hlt_ends_with_an_interrupt"},
     {"ud2 0f 0b", "cpu/test_run.c", "fault_counts_once_and_its_instruction_does_not"},
