@@ -131,6 +131,7 @@ void vcpu_reset(struct vcpu *v, bool init)
     msr_reset(v);
     if (v->index != 0)
         s->activity = ACTIVITY_WAIT_SIPI;
+    v->vmx_valid = 0;
     if (init)
         keep_over_init(s, &old);
     flags_load(v, s->rflags);
@@ -144,5 +145,6 @@ void vcpu_drop_caches(struct vcpu *v)
     flags_commit(v);
     flags_load(v, v->state.rflags);
     v->mode = ~0u;
+    v->vmx_valid = 0;
     mode_update(v);
 }

@@ -181,6 +181,10 @@ struct vcpu {
     struct guest_exit exit; /* with EVENT_EXIT */
     struct vectoring vectoring;
     u32 vmx_allowed1[5]; /* by enum vmx_controls */
+    u8 vmx_valid; /* enum vmx_group: parts of the VMCS that passed their checks, unchanged since */
+    bool vmx_valid_long; /* L1 was in long mode then */
+    u8 vmx_field_row[512]; /* see cpu/vmx/fields.c */
+    u64 vmx_cr4_fixed1;
     bool nmi_unblocked; /* by the IRET that exits */
     u64 guest_deadline; /* virtual time of the preemption timer's end, or all ones */
     const struct vmx_rule *entry_rule; /* that the last failed VM entry broke */

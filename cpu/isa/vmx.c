@@ -314,6 +314,8 @@ static bool exec_vmwrite(struct vcpu *v, const struct insn *in, struct operands 
         vmx_fail(v, ERROR_FIELD_UNSUPPORTED);
         return true;
     }
+    if (a.shadow == VMX_NO_POINTER)
+        vmx_field_written(v, (u32)reg_read(v, in->reg, width), value);
     vmx_field_write(a.base, a.field, reg_read(v, in->reg, width), value);
     if (a.shadow != VMX_NO_POINTER)
         memory_write(v->memory, (hpa_t){a.shadow + VMCS_REGION_DATA}, &a.region, sizeof(a.region));

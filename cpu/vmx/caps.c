@@ -93,6 +93,8 @@ void vmx_configure(struct vcpu *v)
         if (has_feature(v, row->feature))
             v->vmx_allowed1[row->word] |= (u32)1 << row->bit;
     }
+    v->vmx_cr4_fixed1 = cr4_known(v);
+    vmx_fields_configure(v);
 }
 
 u32 vmx_allowed1(const struct vcpu *v, enum vmx_controls word)
@@ -144,7 +146,7 @@ static u64 misc(void)
 
 u64 vmx_cr4_fixed1(const struct vcpu *v)
 {
-    return cr4_known(v);
+    return v->vmx_cr4_fixed1;
 }
 
 u64 vmx_capability(const struct vcpu *v, u32 msr)

@@ -4,6 +4,7 @@
  * A rule says what must hold. Rules on guest state are in checks_guest.c.
  */
 #include "cpu/control.h"
+#include "cpu/vmx/fields.h"
 #include "cpu/vmx/internal.h"
 
 #define RULE(name) static bool name(const struct vcpu *v, const struct vmcs *c)
@@ -538,7 +539,8 @@ RULE(long_host_rip)
 /* ---- the tables ---- */
 
 /* clang-format off */
-#define ROW(rule, field, ref) {#rule, rule, field, 0, "SDM Vol 3C " ref}
+#define ROW(rule, field, ref) {#rule, rule, field, 0, false, "SDM Vol 3C " ref}
+#define ALWAYS(rule, field, ref) {#rule, rule, field, 0, true, "SDM Vol 3C " ref}
 #define EXECUTION "27.2.1.1, VM-Execution Control Fields"
 #define EXIT "27.2.1.2, VM-Exit Control Fields"
 #define ENTRY "27.2.1.3, VM-Entry Control Fields"
@@ -555,8 +557,8 @@ const struct vmx_rule vmx_control_rules[] = {
     ROW(io_bitmap_b, 0x2002, EXECUTION),
     ROW(msr_bitmap, 0x2004, EXECUTION),
     ROW(virtual_apic_address, 0x2012, EXECUTION),
-    ROW(tpr_threshold_reserved, 0x401c, EXECUTION),
-    ROW(tpr_threshold_vtpr, 0x401c, EXECUTION),
+    ALWAYS(tpr_threshold_reserved, 0x401c, EXECUTION),
+    ALWAYS(tpr_threshold_vtpr, 0x401c, EXECUTION),
     ROW(virtual_nmis_need_nmi_exiting, 0x4000, EXECUTION),
     ROW(nmi_window_needs_virtual_nmis, 0x4002, EXECUTION),
     ROW(apic_access_address, 0x2014, EXECUTION),
@@ -585,12 +587,12 @@ const struct vmx_rule vmx_control_rules[] = {
     ROW(exit_msr_store, 0x2006, EXIT),
     ROW(exit_msr_load, 0x2008, EXIT),
     ROW(entry_reserved, 0x4012, ENTRY),
-    ROW(injection_type, 0x4016, ENTRY),
-    ROW(injection_vector, 0x4016, ENTRY),
-    ROW(injection_error_code_valid, 0x4016, ENTRY),
-    ROW(injection_reserved, 0x4016, ENTRY),
-    ROW(injection_error_code, 0x4018, ENTRY),
-    ROW(injection_length, 0x401a, ENTRY),
+    ALWAYS(injection_type, 0x4016, ENTRY),
+    ALWAYS(injection_vector, 0x4016, ENTRY),
+    ALWAYS(injection_error_code_valid, 0x4016, ENTRY),
+    ALWAYS(injection_reserved, 0x4016, ENTRY),
+    ALWAYS(injection_error_code, 0x4018, ENTRY),
+    ALWAYS(injection_length, 0x401a, ENTRY),
     ROW(entry_msr_load, 0x200a, ENTRY),
 };
 const u32 vmx_control_rules_count = ARRAY_SIZE(vmx_control_rules);
@@ -625,29 +627,87 @@ const struct vmx_rule vmx_host_rules[] = {
 const u32 vmx_host_rules_count = ARRAY_SIZE(vmx_host_rules);
 /* clang-format on */
 
+/* The first broken one of rules[from..end-1]; only those that are always checked, if so asked. */
 static const struct vmx_rule *first_broken(const struct vcpu *v, const struct vmx_rule *rules,
-                                           u32 count)
+                                           u32 from, u32 end)
 {
     const struct vmcs *c = &v->state.vmx.vmcs;
 
-    for (u32 i = 0; i < count; i++) {
+    for (u32 i = from; i < end; i++) {
         if (!rules[i].holds(v, c))
             return &rules[i];
     }
     return NULL;
 }
 
-const struct vmx_rule *vmx_check_controls(const struct vcpu *v)
+static const struct vmx_rule *first_broken_always(const struct vcpu *v)
 {
-    return first_broken(v, vmx_control_rules, vmx_control_rules_count);
+    const struct vmcs *c = &v->state.vmx.vmcs;
+
+    if (!injects(c) && !primary(c, PRIMARY_TPR_SHADOW))
+        return NULL;
+    for (u32 i = 0; i < vmx_control_rules_count; i++) {
+        if (vmx_control_rules[i].always && !vmx_control_rules[i].holds(v, c))
+            return &vmx_control_rules[i];
+    }
+    return NULL;
 }
 
-const struct vmx_rule *vmx_check_host(const struct vcpu *v)
+const struct vmx_rule *vmx_check_controls(struct vcpu *v)
 {
-    return first_broken(v, vmx_host_rules, vmx_host_rules_count);
+    const struct vmx_rule *broken;
+
+    if ((v->vmx_valid & GROUP_CONTROLS) != 0)
+        return first_broken_always(v);
+    broken = first_broken(v, vmx_control_rules, 0, vmx_control_rules_count);
+    if (broken == NULL)
+        v->vmx_valid |= GROUP_CONTROLS;
+    return broken;
 }
 
-const struct vmx_rule *vmx_check_guest(const struct vcpu *v)
+const struct vmx_rule *vmx_check_host(struct vcpu *v)
 {
-    return first_broken(v, vmx_guest_rules, vmx_guest_rules_count);
+    const struct vmx_rule *broken;
+
+    if ((v->vmx_valid & GROUP_HOST) != 0 && v->vmx_valid_long == long_mode(v))
+        return NULL;
+    broken = first_broken(v, vmx_host_rules, 0, vmx_host_rules_count);
+    if (broken == NULL)
+        v->vmx_valid |= GROUP_HOST;
+    v->vmx_valid_long = long_mode(v);
+    return broken;
+}
+
+const struct vmx_rule *vmx_check_guest(struct vcpu *v)
+{
+    const struct vmx_rule *broken = first_broken(v, vmx_guest_rules, 0, vmx_segment_rules_first);
+
+    if (broken == NULL && (v->vmx_valid & GROUP_SEGMENTS) == 0) {
+        broken = first_broken(v, vmx_guest_rules, vmx_segment_rules_first, vmx_segment_rules_end);
+        if (broken == NULL)
+            v->vmx_valid |= GROUP_SEGMENTS;
+    }
+    if (broken != NULL)
+        return broken;
+    return first_broken(v, vmx_guest_rules, vmx_segment_rules_end, vmx_guest_rules_count);
+}
+
+void vmx_field_written(struct vcpu *v, u32 encoding, u64 value)
+{
+    enum { GUEST_RSP = 0x681c, GUEST_RIP = 0x681e, GUEST_RFLAGS = 0x6820 };
+    enum { INJECTION_FIRST = 0x4016, TPR_THRESHOLD = 0x401c };
+
+    switch (vmx_field_type(encoding)) {
+    case FIELD_CONTROL:
+        if (encoding < INJECTION_FIRST || encoding > TPR_THRESHOLD)
+            v->vmx_valid = 0;
+        break;
+    case FIELD_HOST: v->vmx_valid &= (u8)~GROUP_HOST; break;
+    case FIELD_GUEST:
+        if (encoding != GUEST_RSP && encoding != GUEST_RIP &&
+            (encoding != GUEST_RFLAGS || ((value ^ v->state.vmx.vmcs.guest_rflags) & FLAG_VM) != 0))
+            v->vmx_valid &= (u8)~GROUP_SEGMENTS;
+        break;
+    default: break;
+    }
 }

@@ -605,7 +605,8 @@ RULE(guest_pdptes)
 /* ---- the table ---- */
 
 /* clang-format off */
-#define ROW(rule, field, qualification, ref) {#rule, rule, field, qualification, "SDM Vol 3C " ref}
+#define ROW(rule, field, qualification, ref) \
+    {#rule, rule, field, qualification, false, "SDM Vol 3C " ref}
 #define REGISTERS "27.3.1.1, Checks on Guest Control Registers, Debug Registers, and MSRs"
 #define SEGMENTS "27.3.1.2, Checks on Guest Segment Registers"
 #define TABLES "27.3.1.3, Checks on Guest Descriptor-Table Registers"
@@ -684,3 +685,5 @@ const struct vmx_rule vmx_guest_rules[] = {
 };
 /* clang-format on */
 const u32 vmx_guest_rules_count = ARRAY_SIZE(vmx_guest_rules);
+/* "tr_selector" to "ldtr_access_rights": those on segment registers. */
+const u32 vmx_segment_rules_first = 15, vmx_segment_rules_end = 39;

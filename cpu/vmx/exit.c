@@ -51,6 +51,10 @@ static void save_registers(struct vcpu *v)
     const struct cpu_state *s = &v->state;
     struct vmcs *c = &v->state.vmx.vmcs;
 
+    /* what rules on segments depend on */
+    if (((c->guest_cr0 ^ s->cr0) & CR0_PE) != 0 || ((c->guest_rflags ^ s->rflags) & FLAG_VM) != 0 ||
+        ((s->efer & EFER_LMA) != 0) != ((c->entry_controls & ENTRY_GUEST_64) != 0))
+        v->vmx_valid &= (u8)~GROUP_SEGMENTS;
     c->guest_cr0 = s->cr0;
     c->guest_cr3 = s->cr3;
     c->guest_cr4 = s->cr4;
@@ -78,13 +82,19 @@ static void save_segments(struct vcpu *v)
 {
     const struct cpu_state *s = &v->state;
     struct vmcs *c = &v->state.vmx.vmcs;
+    u64 changed = 0;
 
     for (u32 i = 0; i < VMCS_SEGMENTS; i++) {
+        changed |= (u64)(c->guest_selector[i] ^ s->seg[i].selector) |
+                   (c->guest_base[i] ^ s->seg[i].base) | (c->guest_limit[i] ^ s->seg[i].limit) |
+                   (c->guest_ar[i] ^ s->seg[i].attr);
         c->guest_selector[i] = s->seg[i].selector;
         c->guest_base[i] = s->seg[i].base;
         c->guest_limit[i] = s->seg[i].limit;
         c->guest_ar[i] = s->seg[i].attr;
     }
+    if (changed != 0)
+        v->vmx_valid &= (u8)~GROUP_SEGMENTS;
     c->guest_gdtr_base = s->gdtr.base;
     c->guest_gdtr_limit = s->gdtr.limit;
     c->guest_idtr_base = s->idtr.base;

@@ -189,25 +189,30 @@ static bool is_offered(const struct vcpu *v, const struct vmx_field *field)
            (field->needs_pin & ~vmx_allowed1(v, CONTROLS_PIN)) == 0;
 }
 
-/* The rows are sorted by encoding. */
+/* Width, type and index of an encoding, packed; every index in use is below 32. */
+static u32 pack(u32 encoding)
+{
+    return (encoding >> 13 & 3) << 7 | (encoding >> 10 & 3) << 5 | (encoding >> 1 & 31);
+}
+
+void vmx_fields_configure(struct vcpu *v)
+{
+    memset(v->vmx_field_row, 0, sizeof(v->vmx_field_row));
+    for (u32 i = 0; i < vmx_fields_count; i++) {
+        if (is_offered(v, &vmx_fields[i]))
+            v->vmx_field_row[pack(vmx_fields[i].encoding)] = (u8)(i + 1);
+    }
+}
+
 const struct vmx_field *vmx_field_find(const struct vcpu *v, u64 encoding)
 {
-    u32 low = 0;
-    u32 high = vmx_fields_count;
+    u32 row;
 
-    if ((encoding & 1) != 0 && vmx_field_width((u32)encoding) != FIELD_64)
+    if (encoding >> 15 != 0 || (encoding & 0x13c0) != 0 ||
+        ((encoding & 1) != 0 && vmx_field_width((u32)encoding) != FIELD_64))
         return NULL;
-    while (high - low > 1) {
-        const u32 middle = (low + high) / 2;
-
-        if (vmx_fields[middle].encoding <= encoding)
-            low = middle;
-        else
-            high = middle;
-    }
-    if (vmx_fields[low].encoding != (encoding & ~(u64)1) || !is_offered(v, &vmx_fields[low]))
-        return NULL;
-    return &vmx_fields[low];
+    row = v->vmx_field_row[pack((u32)encoding)];
+    return row != 0 ? &vmx_fields[row - 1] : NULL;
 }
 
 u32 vmx_field_bytes(const struct vmx_field *field)

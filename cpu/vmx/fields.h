@@ -33,6 +33,9 @@ static inline enum field_type vmx_field_type(u32 encoding)
  * and this CPU has, or NULL. */
 const struct vmx_field *vmx_field_find(const struct vcpu *v, u64 encoding);
 
+/* Called with the controls that are offered: prepares vmx_field_find(). */
+void vmx_fields_configure(struct vcpu *v);
+
 /* Read or write through an operand of VMREAD or VMWRITE; base: of struct vmcs, here or in a region.
  */
 u64 vmx_field_read(const u8 *base, const struct vmx_field *field, u64 encoding);

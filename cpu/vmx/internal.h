@@ -14,13 +14,26 @@ struct vmx_rule {
     bool (*holds)(const struct vcpu *v, const struct vmcs *c);
     u16 field; /* encoding of the field it is about */
     u8 qualification; /* of the VM exit; guest-state rules only */
+    bool always; /* depends on memory, the injected event or the TPR threshold */
     const char *ref;
 };
 
+/* What an earlier entry has found valid need not be checked again while nothing writes it: a cache.
+ * What depends on memory or on the injected event is checked each time. */
+enum vmx_group {
+    GROUP_CONTROLS = 1 << 0,
+    GROUP_HOST = 1 << 1,
+    GROUP_SEGMENTS = 1 << 2,
+};
+/* VMWRITE changes a field of the current VMCS. */
+void vmx_field_written(struct vcpu *v, u32 encoding, u64 value);
+
 /* The first rule that is broken, or NULL. */
-const struct vmx_rule *vmx_check_controls(const struct vcpu *v);
-const struct vmx_rule *vmx_check_host(const struct vcpu *v);
-const struct vmx_rule *vmx_check_guest(const struct vcpu *v);
+const struct vmx_rule *vmx_check_controls(struct vcpu *v);
+const struct vmx_rule *vmx_check_host(struct vcpu *v);
+const struct vmx_rule *vmx_check_guest(struct vcpu *v);
+/* A rule of the table by its function's place. */
+extern const u32 vmx_segment_rules_first, vmx_segment_rules_end;
 
 extern const struct vmx_rule vmx_control_rules[], vmx_host_rules[], vmx_guest_rules[];
 extern const u32 vmx_control_rules_count, vmx_host_rules_count, vmx_guest_rules_count;

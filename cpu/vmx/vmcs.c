@@ -29,6 +29,7 @@ void vmcs_make_current(struct vcpu *v, u64 pointer)
     if (vmx->current == pointer)
         return;
     vmcs_store(v);
+    v->vmx_valid = 0;
     vmx->current = pointer;
     if (pointer == VMX_NO_POINTER)
         memset(&vmx->vmcs, 0, sizeof(vmx->vmcs));

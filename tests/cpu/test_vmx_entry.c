@@ -203,6 +203,7 @@ static void apply(const struct setting *set)
     ck_assert_ptr_nonnull(field);
     if ((set->field & 1) != 0)
         value |= vmx_field_read((u8 *)vmcs, field, encoding);
+    vmx_field_written(v, encoding, value);
     vmx_field_write((u8 *)vmcs, field, encoding, value);
 }
 
@@ -289,6 +290,26 @@ START_TEST(every_rule_has_an_example_and_names_a_field)
 }
 END_TEST
 
+START_TEST(rules_on_segments_stand_together_in_the_table)
+{
+    ck_assert_str_eq(vmx_guest_rules[vmx_segment_rules_first].name, "tr_selector");
+    ck_assert_str_eq(vmx_guest_rules[vmx_segment_rules_end - 1].name, "ldtr_access_rights");
+}
+END_TEST
+
+/* As example_breaks_its_rule, after an entry that has found everything valid. */
+START_TEST(rule_is_checked_again_after_vmwrite)
+{
+    const struct example *example = &examples[_i];
+
+    ck_assert_ptr_null(broken_rule());
+    ck_assert_uint_eq(v->vmx_valid, GROUP_CONTROLS | GROUP_HOST | GROUP_SEGMENTS);
+    for (u32 i = 0; i < ARRAY_SIZE(example->set) && is_set(&example->set[i]); i++)
+        apply(&example->set[i]);
+    ck_assert_str_eq(broken_rule()->name, example->rule);
+}
+END_TEST
+
 START_TEST(injected_exception_is_delivered_before_the_first_instruction)
 {
     vmcs->entry_interruption_info = 0x80000b0d;
@@ -344,6 +365,8 @@ static void add(Suite *suite)
     tcase_add_test(tc, vmcs_of_the_rig_breaks_no_rule);
     tcase_add_loop_test(tc, example_breaks_its_rule, 0, (int)ARRAY_SIZE(examples));
     tcase_add_loop_test(tc, failed_entry_is_reported_by_its_group, 0, (int)ARRAY_SIZE(examples));
+    tcase_add_test(tc, rules_on_segments_stand_together_in_the_table);
+    tcase_add_loop_test(tc, rule_is_checked_again_after_vmwrite, 0, (int)ARRAY_SIZE(examples));
     tcase_add_test(tc, every_rule_has_an_example_and_names_a_field);
     tcase_add_test(tc, injected_exception_is_delivered_before_the_first_instruction);
     tcase_add_test(tc, injected_software_interrupt_returns_behind_its_instruction);
