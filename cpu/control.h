@@ -57,6 +57,9 @@
 #define MISC_ENABLE_LIMIT_CPUID BIT(22)
 #define MISC_ENABLE_XD_DISABLE BIT(34)
 
+#define DEBUGCTL_LBR BIT(0)
+#define DEBUGCTL_BTF BIT(1)
+
 #define DR6_TRAPS BITS(3, 0)
 #define DR6_BD BIT(13)
 #define DR6_BS BIT(14)

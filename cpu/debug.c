@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Debug registers, breakpoints and single-stepping. SDM Vol 3A chapter 18 (17 in older editions).
- * Left out: branch records, BTF, RTM.
+ * Left out: branch records but the last one, RTM.
  */
 #include "cpu/control.h"
 #include "cpu/event.h"
@@ -81,13 +81,28 @@ void event_io_access(struct vcpu *v, u16 port, u32 size)
     }
 }
 
-/* A single-step trap right behind MOV SS is lost, a data breakpoint there only waits. SDM Vol 3A
- * 6.8.3. */
-void event_after_step(struct vcpu *v, bool tf_at_start)
+void event_branch(struct vcpu *v, u64 from, bool is_event)
 {
+    struct cpu_state *s = &v->state;
+
+    if ((s->debugctl & DEBUGCTL_LBR) == 0)
+        return;
+    if (is_event) {
+        s->last_int_from = s->last_branch_from;
+        s->last_int_to = s->last_branch_to;
+    }
+    s->last_branch_from = from;
+    s->last_branch_to = s->reg[REG_RIP];
+}
+
+/* With IA32_DEBUGCTL.BTF only taken branches trap: SDM Vol 3B 18.4.3. A single-step trap right
+ * behind MOV SS is lost, a data breakpoint there only waits. SDM Vol 3A 6.8.3. */
+void event_after_step(struct vcpu *v, bool tf_at_start, bool branched)
+{
+    const bool steps = (v->state.debugctl & DEBUGCTL_BTF) == 0 || branched;
     u64 bits = v->debug_hits;
 
-    if (tf_at_start && !v->no_step && (v->state.shadow & SHADOW_MOV_SS) == 0)
+    if (tf_at_start && steps && !v->no_step && (v->state.shadow & SHADOW_MOV_SS) == 0)
         bits |= DR6_BS;
     v->debug_hits = 0;
     v->no_step = false;

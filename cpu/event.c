@@ -428,8 +428,12 @@ static bool deliver_one(struct vcpu *v, struct event *e)
     case ATTEMPT_DONE:
         v->state.reg[REG_RIP] = v->next_rip;
         v->state.shadow = 0;
-        if (e->vector == VEC_DB)
+        event_branch(v, d.rip, true);
+        if (e->vector == VEC_DB) {
             v->state.dr[7] &= ~(u64)DR7_GD;
+            v->state.debugctl &= ~(DEBUGCTL_LBR | DEBUGCTL_BTF);
+            mode_update_privilege(v);
+        }
         return true;
     case ATTEMPT_FAULT_INSIDE: v->state.reg[REG_RIP] = v->next_rip; break;
     default: break;
@@ -519,8 +523,10 @@ static void deliver_external(struct vcpu *v, const struct delivery *d)
     v->counters.interrupts++;
     if (result != ATTEMPT_FAULT)
         v->state.reg[REG_RIP] = v->next_rip;
-    if (result == ATTEMPT_DONE)
+    if (result == ATTEMPT_DONE) {
         v->state.shadow = 0;
+        event_branch(v, d->rip, true);
+    }
     if (result != ATTEMPT_DONE && v->event.kind == EVENT_EXIT)
         vmx_exit(v);
     else if (result != ATTEMPT_DONE)

@@ -49,10 +49,14 @@ void event_signal_smi(struct vcpu *v);
 void event_signal_init(struct vcpu *v);
 void event_signal_sipi(struct vcpu *v, u8 vector);
 
+/* A branch from the instruction at `from` to RIP was taken, or an event was delivered there: noted
+ * if IA32_DEBUGCTL.LBR is set. SDM Vol 3B 18.4.8, 18.13. */
+void event_branch(struct vcpu *v, u64 from, bool is_event);
+
 /* After an instruction that ran alone with TF set at its start, or that hit a data/I/O breakpoint:
  * turns them into pending_debug. Instruction breakpoints: true if one matches at RIP (fault-type
  * #DB is then in v->event) and RF is clear. */
-void event_after_step(struct vcpu *v, bool tf_at_start);
+void event_after_step(struct vcpu *v, bool tf_at_start, bool branched);
 bool event_code_breakpoint(struct vcpu *v);
 /* Data breakpoints armed in DR7 (any length/type): memory accesses of explicit operands are checked
  * by cpu/mem.c against this when v->watching is set. */

@@ -78,7 +78,8 @@ static void update_debug(struct vcpu *v)
     const u64 dr7 = v->state.dr[7];
 
     v->watching = false;
-    v->stepping = (v->state.rflags & FLAG_TF) != 0 || vmx_steps(v);
+    v->stepping =
+        (v->state.rflags & FLAG_TF) != 0 || (v->state.debugctl & DEBUGCTL_LBR) != 0 || vmx_steps(v);
     if (likely((dr7 & DR7_ENABLES) == 0))
         return;
     v->stepping = true;

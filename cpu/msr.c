@@ -3,7 +3,7 @@
  * Model-specific registers. SDM Vol 4 (table 2-2 and the architectural chapters), APM Vol 2
  * appendix A. A register without a row is refused with #GP(0) and one log line. Left out on
  * purpose: performance counters (CPUID leaf 0AH says there are none; AMD's legacy ones read zero),
- * branch records, thermal and power interfaces.
+ * branch records but the last one, thermal and power interfaces.
  */
 #include "cpu/msr.h"
 
@@ -303,6 +303,14 @@ static bool segment_base_write(struct vcpu *v, const struct msr_def *def, u32 in
     return true;
 }
 
+static bool write_debugctl(struct vcpu *v, const struct msr_def *def, u32 index, u64 value)
+{
+    if (!write_plain(v, def, index, value))
+        return false;
+    mode_update_privilege(v);
+    return true;
+}
+
 static bool write_pkrs(struct vcpu *v, const struct msr_def *def, u32 index, u64 value)
 {
     if (!write_plain(v, def, index, value))
@@ -371,7 +379,7 @@ const struct msr_def msr_table[] = {
     {0x17b, 1, "IA32_MCG_CTL", F_MCA, MSR_ANY, STATE(mcg_ctl), ALL, 0, 0, PLAIN, "SDM Vol 3B 16.3.1.3"},
     {0x198, 1, "IA32_PERF_STATUS", F_ALWAYS, MSR_INTEL, MSR_NO_STATE, 0, 0, BASE_RATIO << 8, CONSTANT, "SDM Vol 3B 15.1"},
     {0x1a0, 1, "IA32_MISC_ENABLE", F_ALWAYS, MSR_INTEL, STATE(misc_enable), MISC_ENABLE_WRITABLE, 0, MISC_ENABLE_RESET, read_plain, write_misc_enable, "SDM Vol 4 table 2-2"},
-    {0x1d9, 1, "IA32_DEBUGCTL", F_ALWAYS, MSR_ANY, STATE(debugctl), 0, ALL, 0, PLAIN, "SDM Vol 3B 18.4.1"},
+    {0x1d9, 1, "IA32_DEBUGCTL", F_ALWAYS, MSR_ANY, STATE(debugctl), DEBUGCTL_LBR | DEBUGCTL_BTF, ~(DEBUGCTL_LBR | DEBUGCTL_BTF), 0, read_plain, write_debugctl, "SDM Vol 3B 18.4.1"},
     {0x1db, 4, "MSR_LASTBRANCHFROMIP", F_ALWAYS, MSR_ANY, STATE(last_branch_from), 0, 0, 0, CONSTANT, "SDM Vol 3B 18.13"},
     {0x200, 2 * MTRR_VARIABLE_COUNT, "IA32_MTRR_PHYSBASE0", F_MTRR, MSR_ANY, MSR_NO_STATE, 0, 0, 0, read_mtrr_variable, write_mtrr_variable, "SDM Vol 3A 12.11.2.3"},
     {0x250, 1, "IA32_MTRR_FIX64K_00000", F_MTRR, MSR_ANY, STATE(mtrr_fixed[0]), ALL, 0, 0, read_plain, write_mtrr_fixed, "SDM Vol 3A 12.11.2.2"},

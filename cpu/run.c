@@ -355,12 +355,24 @@ static void run_prefix(struct vcpu *v, u16 count, bool alone)
     v->alone = false;
 }
 
+/* Has the record that has just run alone branched? A branch to the next instruction does not count.
+ */
+static bool has_branched(const struct vcpu *v, u64 from)
+{
+    const struct insn *in = &v->scratch->insns[0];
+
+    return (in->def->attr & (BRANCH | STRING)) == BRANCH &&
+           v->state.reg[REG_RIP] != ((from + in->len) & v->la_mask);
+}
+
 /* One instruction with everything that may surround it: shadows, TF, RF, breakpoints. */
 static void run_alone(struct vcpu *v)
 {
     const u64 rflags = v->state.rflags;
     const u8 shadow = v->state.shadow;
     const bool traced = vmx_steps(v);
+    const u64 rip = v->state.reg[REG_RIP];
+    bool branched;
 
     if (v->stepping && event_code_breakpoint(v))
         return;
@@ -375,7 +387,10 @@ static void run_alone(struct vcpu *v)
     }
     if ((rflags & FLAG_RF) != 0)
         v->state.rflags &= ~(u64)FLAG_RF;
-    event_after_step(v, (rflags & FLAG_TF) != 0);
+    branched = has_branched(v, rip);
+    if (branched)
+        event_branch(v, rip, false);
+    event_after_step(v, (rflags & FLAG_TF) != 0, branched);
     if (traced)
         vmx_after_step(v);
 }

@@ -68,7 +68,7 @@ RULE(guest_cr4_fixed)
 RULE(guest_debugctl)
 {
     UNUSED_CPU;
-    return !loads(c, ENTRY_LOAD_DEBUG) || c->guest_debugctl == 0;
+    return !loads(c, ENTRY_LOAD_DEBUG) || (c->guest_debugctl & ~(DEBUGCTL_LBR | DEBUGCTL_BTF)) == 0;
 }
 
 RULE(long_guest_has_paging)
@@ -551,7 +551,7 @@ RULE(pending_debug_single_step)
 {
     const bool held = (c->guest_interruptibility & (BLOCKING_STI | BLOCKING_MOV_SS)) != 0 ||
                       c->guest_activity == ACTIVITY_HLT;
-    const bool trap = (c->guest_rflags & FLAG_TF) != 0 && (c->guest_debugctl & BIT(1)) == 0;
+    const bool trap = (c->guest_rflags & FLAG_TF) != 0 && (c->guest_debugctl & DEBUGCTL_BTF) == 0;
 
     UNUSED_CPU;
     return !held || trap == ((c->guest_pending_debug & PENDING_BS) != 0);

@@ -367,6 +367,30 @@ START_TEST(single_step_traps_behind_each_instruction)
 }
 END_TEST
 
+START_TEST(last_branch_is_recorded_if_debugctl_lbr_is_set)
+{
+    ck_assert(msr_write(v, 0x1d9, DEBUGCTL_LBR));
+    RUN("\x90\xeb\x02\x90\x90\x90", 3); /* nop; jmp +2; ... nop */
+    ck_assert_uint_eq(v->state.last_branch_from, CODE + 1);
+    ck_assert_uint_eq(v->state.last_branch_to, CODE + 5);
+    deliver(VEC_UD);
+    ck_assert_uint_eq(v->state.last_int_from, CODE + 1);
+    ck_assert_uint_eq(v->state.last_branch_to, HANDLER + 16 * VEC_UD);
+}
+END_TEST
+
+START_TEST(single_step_on_branches_traps_behind_the_branch)
+{
+    ck_assert(msr_write(v, 0x1d9, DEBUGCTL_BTF));
+    v->state.rflags |= FLAG_TF;
+    mode_update(v);
+    RUN("\x90\xeb\x02\x90\x90\x90", 2);
+    at_handler(VEC_DB);
+    ck_assert_uint_eq(pushed(0), CODE + 5);
+    ck_assert_uint_eq(v->state.debugctl, 0);
+}
+END_TEST
+
 START_TEST(int_n_takes_no_single_step_trap_in_its_handler)
 {
     v->state.rflags |= FLAG_TF;
@@ -513,6 +537,8 @@ static void add_boundary(TCase *t)
     tcase_add_test(t, nmi_is_blocked_until_iret);
     tcase_add_test(t, hlt_ends_with_an_interrupt);
     tcase_add_test(t, single_step_traps_behind_each_instruction);
+    tcase_add_test(t, last_branch_is_recorded_if_debugctl_lbr_is_set);
+    tcase_add_test(t, single_step_on_branches_traps_behind_the_branch);
     tcase_add_test(t, int_n_takes_no_single_step_trap_in_its_handler);
     tcase_add_test(t, code_breakpoint_faults_unless_rf_is_set);
     tcase_add_test(t, data_breakpoint_traps_after_the_store);

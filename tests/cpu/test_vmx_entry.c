@@ -106,7 +106,7 @@ static const struct example examples[] = {
     {"guest_cr0_fixed", {{0x6800, 1}}},
     {"guest_cr0_pg_needs_pe", {{0x6800, 0x80000020}}},
     {"guest_cr4_fixed", {{0x6804, 0x20}}},
-    {"guest_debugctl", {ADD(ENTRY, ENTRY_LOAD_DEBUG), {0x2802, 1}}},
+    {"guest_debugctl", {ADD(ENTRY, ENTRY_LOAD_DEBUG), {0x2802, 4}}},
     {"long_guest_has_paging", {{0x6800, 0x21}}},
     {"long_guest_has_pae", {{0x6804, 0x2000}}},
     {"guest_cr3", {{0x6802, (u64)1 << 40}}},
