@@ -228,6 +228,15 @@ void mmu_set_apic(struct mmu *mmu, bool enabled, hpa_t page, const struct mmio_o
     mmu_drop(mmu);
 }
 
+static u32 with_apic_access(const struct mmu_state *s)
+{
+    u32 contexts = 0;
+
+    for (u32 i = 0; i < TLB_CONTEXTS; i++)
+        contexts |= (u32)((union mmu_role){.word = s->key_role[i]}.apic_access) << i;
+    return contexts;
+}
+
 void mmu_set_guest_apic(struct mmu *mmu, hpa_t page, const struct mmio_ops *ops, void *ctx)
 {
     struct mmu_state *s = mmu->impl;
@@ -241,7 +250,7 @@ void mmu_set_guest_apic(struct mmu *mmu, hpa_t page, const struct mmio_ops *ops,
                                        .ctx = ctx,
                                        .name = "apic-access"};
     s->guest_apic_page = page.v;
-    mmu_drop(mmu);
+    tlb_revoke_contexts(s, with_apic_access(s));
 }
 
 void mmu_drop(struct mmu *mmu)

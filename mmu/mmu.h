@@ -185,8 +185,8 @@ MUST_CHECK bool mmu_probe(struct mmu *mmu, u64 va, hpa_t *hpa);
  * engine is lazy; then what is, ends here. Another role flushes by itself. */
 void mmu_invalidate_page(struct mmu *mmu, u64 va);
 void mmu_invalidate_all(struct mmu *mmu);
-/* INVEPT of any kind, INVLPGA's and TLB_CONTROL's effect on nested-physical addresses: the same for
- * what came through second stages. */
+/* INVEPT and INVVPID of any kind, INVLPGA and TLB_CONTROL: the same for what came through second
+ * stages or belongs to nested guests. */
 void mmu_invalidate_second(struct mmu *mmu);
 /* Drop every cache of this CPU (tests, snapshots). The run must not change. */
 void mmu_drop(struct mmu *mmu);

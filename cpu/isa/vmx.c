@@ -402,7 +402,7 @@ static bool exec_vmfunc(struct vcpu *v, const struct insn *in, struct operands *
 /* Under strict coherence nothing is stale; the lazy engine hears of it. */
 static void invalidate(struct vcpu *v)
 {
-    mmu_invalidate_all(v->mmu);
+    mmu_invalidate_second(v->mmu);
     vcpu_tlb_refresh(v);
 }
 

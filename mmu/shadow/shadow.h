@@ -92,7 +92,7 @@ MUST_CHECK bool shadow_fetch_nested(struct mmu_state *s, u64 va, const struct ne
 /* What the guest flushes, which matters under lazy only; a change of role counts as a flush. */
 void shadow_flush(struct mmu_state *s);
 void shadow_flush_page(struct mmu_state *s, u64 va);
-/* INVEPT, and what SVM does of the kind: all second stages. */
+/* INVEPT, INVVPID, and what SVM does of the kind: all second stages and nested guests. */
 void shadow_flush_second(struct shadow *shadow);
 
 /* ---- for mmu/frame.c ---- */

@@ -164,8 +164,9 @@ void shadow_flush_second(struct shadow *shadow)
     shadow->stats.flushes++;
     for (u32 i = 0; i < UNSYNC_MAX; i++) {
         const u32 index = shadow->unsync[i].page;
+        const union shadow_role role = page_at(shadow, index)->role;
 
-        if (index != 0 && page_at(shadow, index)->role.stage2)
+        if (index != 0 && (role.stage2 || role.guest_mode))
             page_zap(shadow, index); /* the context that could refresh it is not here */
     }
 }
