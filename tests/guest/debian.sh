@@ -3,7 +3,7 @@
 #
 # FLAVOUR is cloud-amd64, amd64, 686 or 686-pae. Downloads the newest kernel of Debian 12's 6.1 line
 # and the static BusyBox of its architecture (nothing is installed), and leaves DIRECTORY/FLAVOUR/
-# vmlinuz and initrd. The initrd's /init mounts proc, sys and dev, prints "nestbox: /init reached",
+# vmlinuz, initrd, busybox and modules/ (KVM's, for nested.sh). The initrd's /init mounts proc, sys and dev, prints "nestbox: /init reached",
 # then runs what the kernel command line says: `run=COMMAND` (commas stand for blanks) or a shell on
 # the console; `poweroff -f` at the end. Quick when the files are already there.
 set -eu
@@ -16,7 +16,7 @@ cloud-amd64 | amd64) arch=amd64 ;;
 *) echo "debian.sh: unknown flavour '$flavour' (cloud-amd64, amd64, 686, 686-pae)" >&2; exit 1 ;;
 esac
 to=$directory/$flavour
-[ -s "$to/vmlinuz" ] && [ -s "$to/initrd" ] && exit 0
+[ -s "$to/vmlinuz" ] && [ -s "$to/initrd" ] && [ -s "$to/modules/kvm.ko" ] && exit 0
 
 for tool in apt-get apt-cache dpkg-deb cpio gzip; do
     command -v $tool >/dev/null || { echo "debian.sh: needs $tool (apt-get install cpio)" >&2; exit 1; }
@@ -72,5 +72,11 @@ for applet in setsid cttyhack; do ln -s busybox "$work/root/bin/$applet"; done
 find "$work/root" -exec touch -h -d @0 {} +
 (cd "$work/root" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0 --reproducible) |
     gzip -n >"$to/initrd.part"
+# KVM and what it depends on (ccp: only kvm-amd of the amd64 flavours).
+mkdir -p "$to/modules"
+for module in irqbypass ccp kvm kvm-intel kvm-amd; do
+    find "$work/kernel/lib/modules" -name "$module.ko" -exec cp {} "$to/modules/" \;
+done
+cp "$work/busybox/bin/busybox" "$to/busybox"
 cp "$work"/kernel/boot/vmlinuz-* "$to/vmlinuz"
 mv "$to/initrd.part" "$to/initrd"

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""Images for nested guests: a Debian kernel's initramfs with KVM, our monitor and the guests inside.
+
+A guest is named by its flavour, and what runs inside of it: "686", "amd64+686". The image of "amd64+686"
+holds in /guests/686 a kernel and the image of "686". All have the same /init (nested/init). The archives
+are not compressed, so no level spends its time on that.
+"""
+import pathlib
+import re
+import subprocess
+
+HERE = pathlib.Path(__file__).resolve().parent
+APPLETS = ("sh mount poweroff reboot sleep echo cat uname ls dmesg tail head grep tr nproc insmod mkdir "
+           "seq wc md5sum").split()
+SOURCES = ("vmm.c", "ports.c", "linux.c", "tiny.c")
+
+
+class Unavailable(Exception):
+    """The guest cannot be made here: no packages, no compiler for the architecture."""
+
+
+def run(command):
+    try:
+        done = subprocess.run(command, capture_output=True, check=False)
+    except OSError as error:
+        raise Unavailable(str(error)) from error
+    if done.returncode != 0:
+        raise Unavailable(f"{' '.join(map(str, command))}: {done.stderr.decode().strip()}")
+
+
+def build_vmm(folder, bits):
+    to = folder / f"vmm{bits}"
+    sources = [HERE / "nested" / name for name in SOURCES]
+    newest = max(path.stat().st_mtime for path in (*sources, HERE / "nested" / "vmm.h"))
+    if not to.exists() or to.stat().st_mtime < newest:
+        run(["gcc", f"-m{bits}", "-std=gnu17", "-O2", "-static", "-Wall", "-Wextra", "-Werror",
+             "-o", str(to), *map(str, sources)])
+    return to
+
+
+def load_order(modules, vendor):
+    """kvm-VENDOR and what it needs, in the order to load."""
+    order = []
+
+    def visit(name):
+        path = modules / f"{name}.ko"
+        if not path.exists():
+            raise Unavailable(f"{path} is missing")
+        needs = re.search(rb"\0depends=([^\0]*)\0", path.read_bytes())
+        for needed in filter(None, needs.group(1).decode().split(",")):
+            visit(needed)
+        if name not in order:
+            order.append(name)
+    visit(f"kvm-{vendor}")
+    return order
+
+
+class Archive:
+    """A cpio archive in the "newc" form, with fixed times and owners."""
+
+    def __init__(self):
+        self.data = bytearray()
+        self.inode = 0
+
+    def add(self, name, mode, content=b""):
+        self.inode += 1
+        path = name.encode() + b"\0"
+        fields = (self.inode, mode, 0, 0, 1, 0, len(content), 0, 0, 0, 0, len(path), 0)
+        self.data += b"070701" + b"".join(b"%08x" % field for field in fields) + path
+        self.data += bytes(-len(self.data) % 4)
+        self.data += content + bytes(-len(content) % 4)
+
+    def folder(self, name):
+        self.add(name, 0o040755)
+
+    def file(self, name, content):
+        self.add(name, 0o100755, content)
+
+    def link(self, name, target):
+        self.add(name, 0o120777, target.encode())
+
+    def finish(self):
+        self.add("TRAILER!!!", 0)
+        return bytes(self.data)
+
+
+def inside(guests):
+    """The guests inside of each, by flavour: "amd64+686,amd64" gives what is asked of /guests."""
+    for guest in filter(None, guests.split(",")):
+        flavour, _, deeper = guest.partition("+")
+        yield guest, flavour, deeper
+
+
+def flavour_folder(folder, flavour):
+    run(["sh", str(HERE / "debian.sh"), flavour, str(folder)])
+    return folder / flavour
+
+
+def image(folder, flavour, guests):
+    """The initramfs, as bytes, of a machine with this kernel that runs these guests."""
+    parts = flavour_folder(folder, flavour)
+    archive = Archive()
+    for name in ("bin", "proc", "sys", "dev", "tmp"):
+        archive.folder(name)
+    archive.file("init", (HERE / "nested" / "init").read_bytes())
+    archive.file("bin/busybox", (parts / "busybox").read_bytes())
+    for applet in APPLETS:
+        archive.link(f"bin/{applet}", "busybox")
+    if guests is not None:
+        bits = 64 if flavour.endswith("amd64") else 32
+        archive.file("bin/vmm", build_vmm(folder, bits).read_bytes())
+        archive.folder("modules")
+        orders = {vendor: load_order(parts / "modules", vendor) for vendor in ("intel", "amd")}
+        for name in dict.fromkeys(orders["intel"] + orders["amd"]):
+            archive.file(f"modules/{name}.ko", (parts / "modules" / f"{name}.ko").read_bytes())
+        for vendor, order in orders.items():
+            archive.file(f"modules/{vendor}", " ".join(order).encode() + b"\n")
+        archive.folder("guests")
+        for guest, inner, deeper in inside(guests):
+            archive.folder(f"guests/{guest}")
+            kernel = flavour_folder(folder, inner) / "vmlinuz"
+            archive.file(f"guests/{guest}/vmlinuz", kernel.read_bytes())
+            archive.file(f"guests/{guest}/initrd", image(folder, inner, deeper or None))
+    return archive.finish()
+
+
+def make(folder, flavour, guests):
+    """Writes FOLDER/nested/NAME/initrd; returns the paths of kernel and initrd."""
+    folder = pathlib.Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    to = folder / "nested" / f"{flavour}-{guests.replace(',', '-') or 'tiny'}"
+    to.mkdir(parents=True, exist_ok=True)
+    content = image(folder, flavour, guests)
+    initrd = to / "initrd"
+    if not initrd.exists() or initrd.read_bytes() != content:
+        initrd.write_bytes(content)
+    return folder / flavour / "vmlinuz", initrd
