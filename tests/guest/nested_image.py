@@ -11,7 +11,7 @@ import subprocess
 
 HERE = pathlib.Path(__file__).resolve().parent
 APPLETS = ("sh mount poweroff reboot sleep echo cat uname ls dmesg tail head grep tr nproc insmod mkdir "
-           "seq wc md5sum").split()
+           "seq wc md5sum sed").split()
 SOURCES = ("vmm.c", "ports.c", "linux.c", "tiny.c")
 
 

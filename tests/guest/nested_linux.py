@@ -36,6 +36,7 @@ def parse():
     parser.add_argument("--smp", default="1")
     parser.add_argument("--tiny", default="7", help="number of tiny guests")
     parser.add_argument("--memory", type=int, default=256, help="MiB of an L2; L1 has 768 more")
+    parser.add_argument("--limit", default="", help="seconds, in its own time, of an L2")
     parser.add_argument("--append", default="quiet,cryptomgr.notests", help="words for all kernels")
     parser.add_argument("--mmu", help="--mmu of nestbox")
     parser.add_argument("--options", default="", help="more options of the machine")
@@ -48,7 +49,7 @@ def parse():
 def command_line(args):
     kernel, initrd = nested_image.make(args.folder, args.l1, args.guests)
     line = ["console=ttyS0", *args.append.split(","), "nb.level=1", f"nb.kvm={args.kvm}"]
-    for name in ("params", "tiny", "guests", "memory", "append"):
+    for name in ("params", "tiny", "guests", "memory", "limit", "append"):
         value = getattr(args, name)
         if value not in ("", "0"):
             line.append(f"nb.{name}={value}")

@@ -34,11 +34,14 @@ struct kind {
     bool protected, large;
 };
 
+/* KVM of a 32-bit kernel has no 64-bit guests, and only such kernels get the 32-bit monitor. */
 static const struct kind kinds[] = {
     {"real16", NONE, false, false},          {"prot32", NONE, true, false},
     {"np32", PAGING_32, true, false},        {"pse32", PAGING_32, true, true},
     {"pae32", PAGING_PAE, true, false},      {"pae32-2m", PAGING_PAE, true, true},
+#ifdef __x86_64__
     {"long64", PAGING_4_LEVEL, true, false},
+#endif
 };
 
 static uint32_t linear(const struct kind *kind)
