@@ -23,7 +23,7 @@ import nested_image  # noqa: E402
 FEATURE = {"intel": "vmx", "amd": "svm"}
 
 
-def parse():
+def parse(options=None):
     parser = argparse.ArgumentParser()
     parser.add_argument("nestbox")
     parser.add_argument("l1")
@@ -43,23 +43,27 @@ def parse():
     parser.add_argument("--once", action="store_true", help="one run only")
     parser.add_argument("--show", action="store_true", help="the console on stdout")
     parser.add_argument("--timeout", type=int, default=1500, help="seconds of a run")
-    return parser.parse_args()
+    return parser.parse_args(options)
 
 
-def command_line(args):
-    kernel, initrd = nested_image.make(args.folder, args.l1, args.guests)
+def kernel_line(args):
     line = ["console=ttyS0", *args.append.split(","), "nb.level=1", f"nb.kvm={args.kvm}"]
     for name in ("params", "tiny", "guests", "memory", "limit", "append"):
         value = getattr(args, name)
         if value not in ("", "0"):
             line.append(f"nb.{name}={value}")
+    return " ".join(line)
+
+
+def command_line(args):
+    kernel, initrd = nested_image.make(args.folder, args.l1, args.guests)
     cpu = args.cpu or f"max,+{FEATURE[args.kvm]}"
     machine = ["qemu-system-x86_64", "-accel", "tcg"] if args.machine == "qemu" else [args.nestbox]
     if args.machine != "qemu":
         machine += ["--state-hash"] + ([f"--mmu={args.mmu}"] if args.mmu else [])
     return machine + ["-cpu", cpu, "-display", "none", "-serial", "stdio", "-no-reboot", "-smp", args.smp,
                       "-m", str(args.memory + 768), "-kernel", str(kernel), "-initrd", str(initrd),
-                      "-append", " ".join(line), *shlex.split(args.options)]
+                      "-append", kernel_line(args), *shlex.split(args.options)]
 
 
 def expected(args):
