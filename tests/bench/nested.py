@@ -2,16 +2,18 @@
 # SPDX-License-Identifier: MIT
 """User and system time of a nested Debian job on nestbox, QEMU TCG and Bochs, side by side.
 
-usage: nested.py [--nestbox PATH] [--machines NAME,...] [--runs N] [--l1 NAME] [--guests NAMES] [--params TEXT]
+usage: nested.py [--nestbox PATH] [--machines NAME,...] [--runs N] [--l1 NAME]
+                 [--guests NAMES] [--params TEXT]
 
-The job: L1 Debian amd64 to its /init, seven tiny guests under KVM, L2 Debian amd64 and L2 Debian 686
-(non-PAE) to their /init; cryptomgr.notests in all kernels. The machines: `nestbox` and `nestbox-amd` run it
-on kvm-intel and kvm-amd, `tcg` on kvm-amd (it has SVM only), `bochs` on kvm-intel. All load the same
-kernels and the same initramfs. For each phase: CPU seconds since the start of the process, median of the runs.
+The job: L1 Debian amd64 to its /init, seven tiny guests under KVM, L2 Debian amd64 and L2 Debian
+686 (non-PAE) to their /init; cryptomgr.notests in all kernels. The machines: `nestbox` and
+`nestbox-amd` run it on kvm-intel and kvm-amd, `tcg` on kvm-amd (it has SVM only), `bochs` on
+kvm-intel. All load the same kernels and the same initramfs. For each phase: CPU seconds since the
+start of the process, median of the runs.
 
-Bochs boots from a CD image, which needs grub-mkrescue (grub-pc-bin, xorriso, mtools). Debian's has its
-debugger built in, which costs time: name another with --bochs. A machine that cannot
-be run is left out with the reason.
+Bochs boots from a CD image, which needs grub-mkrescue (grub-pc-bin, xorriso, mtools). Debian's has
+its debugger built in, which costs time: name another with --bochs. A machine that cannot be run is
+left out with the reason.
 """
 import argparse
 import os
@@ -84,14 +86,15 @@ def bochs_command(args, append, kernel, initrd, folder):
     shutil.copy(initrd, tree / "initrd")
     (tree / "boot/grub/grub.cfg").write_text(GRUB.format(append=append))
     nested_image.run(["grub-mkrescue", "-o", str(folder / "cd.iso"), str(tree)])
-    (folder / "bochsrc").write_text(BOCHS.format(megs=1024, model=args.bochs_model, iso=folder / "cd.iso",
-                                                 console=folder / "console", folder=folder,
-                                                 display=args.bochs_display))
+    (folder / "bochsrc").write_text(BOCHS.format(
+        megs=1024, model=args.bochs_model, iso=folder / "cd.iso", console=folder / "console",
+        folder=folder, display=args.bochs_display))
     console = folder / "console"
     if not console.exists():
         os.mkfifo(console)
     # A debugger, if there is one, is told to go on; the console comes through the fifo.
-    return ["sh", "-c", f"cat {console} & exec {args.bochs} -q -f {folder / 'bochsrc'} >/dev/null <<END\nc\nEND"]
+    start = f"exec {args.bochs} -q -f {folder / 'bochsrc'} >/dev/null"
+    return ["sh", "-c", f"cat {console} & {start} <<END\nc\nEND"]
 
 
 def run(args, name, command):
@@ -138,7 +141,8 @@ def main():
     parser.add_argument("--guests", default="amd64,686")
     parser.add_argument("--params", default="")
     parser.add_argument("--bochs", default="bochs")
-    parser.add_argument("--bochs-display", default='rfb, options="timeout=0"', help="nogui, if it is built")
+    parser.add_argument("--bochs-display", default='rfb, options="timeout=0"',
+                        help="nogui, if it is built")
     parser.add_argument("--bochs-model", default="corei7_haswell_4770")
     args = parser.parse_args()
     commands, times = {}, {}
@@ -155,7 +159,8 @@ def main():
     print(f"\n{'CPU seconds to the end of':26}" + "".join(f"{name:>14}" for name in commands))
     for phase in phases(args):
         row = (times.get((name, phase)) for name in commands)
-        print(f"{phase:26}" + "".join(f"{statistics.median(t):14.2f}" if t else f"{'-':>14}" for t in row))
+        print(f"{phase:26}" + "".join(f"{statistics.median(seconds) if seconds else 0:14.2f}"
+                                      for seconds in row))
 
 
 main()

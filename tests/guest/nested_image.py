@@ -1,17 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""Images for nested guests: a Debian kernel's initramfs with KVM, our monitor and the guests inside.
+"""Images for nested guests: a Debian initramfs with KVM, our monitor and the guests inside.
 
-A guest is named by its flavour, and what runs inside of it: "686", "amd64+686". The image of "amd64+686"
-holds in /guests/686 a kernel and the image of "686". All have the same /init (nested/init). The archives
-are not compressed, so no level spends its time on that.
+A guest is named by its flavour, and what runs inside of it: "686", "amd64+686". The image of
+"amd64+686" holds in /guests/686 a kernel and the image of "686". All have the same /init
+(nested/init). The archives are not compressed, so no level spends its time on that.
 """
 import pathlib
 import re
 import subprocess
 
 HERE = pathlib.Path(__file__).resolve().parent
-APPLETS = ("sh mount poweroff reboot sleep echo cat uname ls dmesg tail head grep tr nproc insmod mkdir "
-           "seq wc md5sum sed").split()
+APPLETS = ("sh mount poweroff reboot sleep echo cat uname ls dmesg tail head grep tr sed nproc "
+           "insmod mkdir seq wc md5sum").split()
 SOURCES = ("vmm.c", "ports.c", "linux.c", "tiny.c")
 
 
