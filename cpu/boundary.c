@@ -141,44 +141,79 @@ static void take_sipi(struct vcpu *v)
     mode_update(v);
 }
 
+/* ---- each kind of event: false if there is none ---- */
+
+static bool smi_taken(struct vcpu *v)
+{
+    if (!smi_ready(&v->state))
+        return false;
+    wake(v);
+    v->state.smi_pending = 0;
+    smm_enter(v);
+    return true;
+}
+
+static bool init_taken(struct vcpu *v)
+{
+    if (!init_ready(&v->state))
+        return false;
+    take_init(v);
+    return true;
+}
+
+static bool sipi_taken(struct vcpu *v)
+{
+    if (!sipi_ready(&v->state))
+        return false;
+    take_sipi(v);
+    return true;
+}
+
+static bool debug_taken(struct vcpu *v)
+{
+    if (!debug_ready(&v->state))
+        return false;
+    wake(v);
+    (void)raise_fault(v, VEC_DB);
+    event_deliver_exception(v);
+    return true;
+}
+
+static bool nmi_taken(struct vcpu *v)
+{
+    if (!nmi_ready(v))
+        return false;
+    wake(v);
+    v->state.nmi_pending = 0;
+    v->state.nmi_blocked = 1;
+    event_deliver_interrupt(v, VEC_NMI);
+    return true;
+}
+
+static bool intr_taken(struct vcpu *v)
+{
+    if (!intr_ready(v))
+        return false;
+    wake(v);
+    event_deliver_interrupt(v, v->wires.int_ack(v->wires.ctx));
+    return true;
+}
+
+static bool mwait_over(struct vcpu *v)
+{
+    if (!mwait_ready(v))
+        return false;
+    wake(v);
+    return true;
+}
+
+/* By priority: SDM Vol 3A 6.9, and for guests the sections of the controls. */
 bool event_boundary(struct vcpu *v)
 {
-    struct cpu_state *s = &v->state;
-
-    if (vmx_boundary(v, VMX_FIRST)) {
-        ;
-    } else if (smi_ready(s)) {
-        wake(v);
-        s->smi_pending = 0;
-        smm_enter(v);
-    } else if (init_ready(s)) {
-        take_init(v);
-    } else if (sipi_ready(s)) {
-        take_sipi(v);
-    } else if (vmx_boundary(v, VMX_INIT) || vmx_boundary(v, VMX_SIPI) ||
-               vmx_boundary(v, VMX_BEFORE_DEBUG)) {
-        ;
-    } else if (debug_ready(s)) {
-        wake(v);
-        (void)raise_fault(v, VEC_DB);
-        event_deliver_exception(v);
-    } else if (vmx_boundary(v, VMX_BEFORE_NMI) || vmx_boundary(v, VMX_NMI)) {
-        ;
-    } else if (nmi_ready(v)) {
-        wake(v);
-        s->nmi_pending = 0;
-        s->nmi_blocked = 1;
-        event_deliver_interrupt(v, VEC_NMI);
-    } else if (vmx_boundary(v, VMX_BEFORE_INTR) || vmx_boundary(v, VMX_INTR) ||
-               vmx_boundary(v, VMX_VIRTUAL_INTR)) {
-        ;
-    } else if (intr_ready(v)) {
-        wake(v);
-        event_deliver_interrupt(v, v->wires.int_ack(v->wires.ctx));
-    } else if (mwait_ready(v)) {
-        wake(v);
-    } else {
-        return false;
-    }
-    return true;
+    return vmx_boundary(v, VMX_FIRST) || smi_taken(v) || init_taken(v) || sipi_taken(v) ||
+           vmx_boundary(v, VMX_INIT) || vmx_boundary(v, VMX_SIPI) ||
+           vmx_boundary(v, VMX_BEFORE_DEBUG) || debug_taken(v) || vmx_boundary(v, VMX_BEFORE_NMI) ||
+           vmx_boundary(v, VMX_NMI) || nmi_taken(v) || vmx_boundary(v, VMX_BEFORE_INTR) ||
+           vmx_boundary(v, VMX_INTR) || vmx_boundary(v, VMX_VIRTUAL_INTR) || intr_taken(v) ||
+           mwait_over(v);
 }

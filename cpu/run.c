@@ -431,13 +431,28 @@ static void run_chain(struct vcpu *v)
     }
 }
 
+/* The virtual time of the next thing that this CPU must look at. */
+static u64 next_stop(const struct vcpu *v)
+{
+    u64 until = v->slice_end;
+
+    if (*v->next_deadline < until)
+        until = *v->next_deadline;
+    return v->guest_deadline < until ? v->guest_deadline : until;
+}
+
+static enum run_exit halted(struct vcpu *v)
+{
+    if (v->guest_deadline != ~(u64)0 && v->wires.wake_at != NULL)
+        v->wires.wake_at(v->wires.ctx, v->guest_deadline);
+    return RUN_HALT;
+}
+
 static enum run_exit run_until(struct vcpu *v, u64 last)
 {
     for (;;) {
-        u64 until = v->slice_end < *v->next_deadline ? v->slice_end : *v->next_deadline;
+        u64 until = next_stop(v);
 
-        if (v->guest_deadline < until)
-            until = v->guest_deadline;
         v->attention = false;
         if (v->stop)
             return RUN_STOP;
@@ -447,11 +462,8 @@ static enum run_exit run_until(struct vcpu *v, u64 last)
                 return RUN_SLICE;
             continue;
         }
-        if (v->state.activity != ACTIVITY_ACTIVE) {
-            if (v->guest_deadline != ~(u64)0 && v->wires.wake_at != NULL)
-                v->wires.wake_at(v->wires.ctx, v->guest_deadline);
-            return RUN_HALT;
-        }
+        if (v->state.activity != ACTIVITY_ACTIVE)
+            return halted(v);
         if (*v->now >= until || v->state.count >= last)
             return RUN_SLICE;
         if (until - *v->now > last - v->state.count)

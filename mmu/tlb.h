@@ -165,14 +165,14 @@ static ALWAYS_INLINE u64 data_page(u64 data)
  * is? */
 static ALWAYS_INLINE bool tlb2_grants(u32 access, u64 data)
 {
-    static const u64 needs[] = {
+    static const u64 data_needs[] = {
         [ACCESS_READ] = (u64)RIGHT2_READ << TLB2_RIGHTS2_SHIFT,
         [ACCESS_WRITE] = TLB2_DIRTY | TLB2_DIRTY2 | (u64)RIGHT2_WRITE << TLB2_RIGHTS2_SHIFT,
         [ACCESS_READ | ACCESS_WRITE] =
             TLB2_DIRTY | TLB2_DIRTY2 | (u64)(RIGHT2_READ | RIGHT2_WRITE) << TLB2_RIGHTS2_SHIFT,
     };
 
-    u64 need = needs[access & (ACCESS_READ | ACCESS_WRITE)];
+    u64 need = data_needs[access & (ACCESS_READ | ACCESS_WRITE)];
 
     if ((access & ACCESS_FETCH) != 0)
         need = (u64)((data & RIGHT_USER) != 0 ? RIGHT2_USER_EXEC : RIGHT2_EXEC)

@@ -112,7 +112,7 @@ MUTATIONS = [Mutation(*fields) for fields in (
      "of a 4-byte entry of level 2 only one slot is dropped"),
     (STORE, "        if (entry / slice != page->role.quadrant)\n", "        if (entry / slice != 0)\n", "store_quadrant",
      "stores to other quadrants are not seen"),
-    (STORE, "page->present != 0 && !frame_has_higher(shadow, page->frame);", "page->present != 0;",
+    (STORE, "page->present != 0 &&\n           !frame_has_higher(shadow, page->frame);", "page->present != 0;",
      "unsync_under_table", "a frame that is a higher table, too, goes unwatched"),
     (STORE, "    if (shadow->options.sync == SYNC_LAZY && !frame_has_higher(shadow, page->frame))",
      "    if (shadow->options.sync == SYNC_LAZY)", "lazy_higher", "higher tables are not coherent"),
