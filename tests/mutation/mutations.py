@@ -167,8 +167,8 @@ MUTATIONS = [Mutation(*fields) for fields in (
     ("mmu/shadow/stage.c", "    return shadow_root_role(role, parity);",
      "    union shadow_role root = shadow_root_role(role, parity);\n\n    root.nx |= second && context_role(s).nx;\n    return root;",
      "second_takes_nx_of_first", "the nested guest's mode gets into its second stage"),
-    (SYNC, "        if (index != 0 && page_at(shadow, index)->role.stage2)\n            page_zap(shadow, index);",
-     "        (void)index;", "invept_nothing", "INVEPT flushes nothing"),
+    (SYNC, "        if (index != 0 && (role.stage2 || role.guest_mode))\n            page_zap(shadow, index);",
+     "        (void)role;\n        (void)index;", "invept_nothing", "INVEPT flushes nothing"),
     ("mmu/mmu.c", "    if (other_role)\n        mmu_invalidate_all(mmu);",
      "    if (other_role) {\n        memset(s->context[found].second.root, 0, sizeof(s->context[found].second.root));\n"
      "        mmu_invalidate_all(mmu);\n    }",
