@@ -220,6 +220,58 @@ def guests():
         put("guest", f"random{number:02}", head + templates)
 
 
+# ---- vmx: engine, CPU, then operations (numbers as in the target's enum op) ----
+
+def vmx():
+    rng = random.Random(4)
+    field, any_field, read, pointer, plain, invalidate, launch, resume = range(8)
+    store, ept, code, region, valid, msr_area, event, time, repair, raw, go_on = range(8, 19)
+
+    def op(kind, *rest):
+        return bytes([kind, *rest])
+
+    def good(variant, controls=0, guest=0):
+        return op(valid, variant) + struct.pack("<HH", controls, guest)
+
+    def enter(variant, *parts, controls=0, guest=0):
+        """A good VMCS and a guest of these instructions (indices as in the target), three times entered."""
+        program = op(code, len(parts), *parts)
+        return good(variant, controls, guest) + program + op(launch, 40) + op(resume, 40) + op(go_on, 20) + op(resume, 9)
+
+    def some(kind, length, count):
+        return b"".join(bytes([kind]) + rng.randbytes(length) for _ in range(count))
+
+    programs = {"cpuid": (0,), "calls": (1, 2, 20, 21), "cr": (3, 4, 5, 6), "msr": (8, 7), "io": (9, 10, 11, 12),
+                "memory": (27, 28, 13), "events": (29, 30, 32, 33), "idle": (14, 15, 16, 17), "vmread": (18, 19),
+                "tables": (23, 24, 25, 42)}
+    for number, (name, parts) in enumerate(programs.items()):
+        put("vmx", name, bytes([number % 4, number & 1]) + enter(number, *parts) + enter(number + 3, *parts))
+    for number in range(8):
+        parts = (1, 14, 8, 9, 29, 27)[number % 6:] + (0,)
+        put("vmx", f"controls{number}", bytes([number % 4, 0]) + b"".join(
+            enter(variant, *parts, controls=1 << number | 0xb00 | number << 4, guest=guest)
+            for variant, guest in ((0, 0x60), (0, 5), (4, 0x30), (2, 0x4013), (0, 2), (5, 0x8026), (3, 0xf), (0, 0x1c0))))
+    for variant in range(7):
+        mixed = good(variant) + some(field, 12, 2) + op(launch, 60) + some(event, 2, 1) + op(resume, 60)
+        put("vmx", f"fields{variant}", bytes([variant % 4, 0]) + mixed * 4)
+    spoiled = some(region, 8, 3) + some(pointer, 4, 4) + op(launch, 30)
+    put("vmx", "regions", b"\0\0" + (good(0) + spoiled) * 4)
+    put("vmx", "pointers", b"\1\0" + good(1) + some(pointer, 4, 30) + some(plain, 1, 4))
+    put("vmx", "reads", b"\2\1" + good(5) + some(read, 8, 12) + some(any_field, 10, 12))
+    put("vmx", "invalidate", b"\2\0" + good(2) + some(invalidate, 8, 12) + op(launch, 100))
+    for number in range(4):
+        walks = b"".join(some(ept, 6, 3) + some(store, 8, 1) + op(launch, 90) + op(resume, 90) + good(number * 2)
+                         for _ in range(5))
+        put("vmx", f"ept{number}", bytes([number, 0]) + enter(number, 27, 28, 2) + walks)
+    put("vmx", "msrs", b"\1\0" + good(0) + (some(msr_area, 8, 2) + some(field, 8, 3) + op(launch, 30)) * 5)
+    put("vmx", "time", b"\0\0" + (enter(6, 14) + op(time, 0, 9) + op(event, 7, 64) + op(go_on, 30)) * 3)
+    put("vmx", "root", b"\2\0" + (good(0) + some(raw, 8, 4) + op(repair) + op(launch, 50)) * 4)
+    for number in range(2):
+        body = b"".join(good(number, rng.randrange(1 << 16), rng.randrange(256)) + op(rng.randrange(19)) + rng.randbytes(24) + op(launch, 200)
+                        for _ in range(8))
+        put("vmx", f"random{number}", bytes([number % 4, number & 1]) + body)
+
+
 # ---- options: words ended by newlines ----
 
 OPTIONS = [
@@ -259,5 +311,6 @@ if __name__ == "__main__":
     loaders()
     devices()
     guests()
+    vmx()
     options()
     cpu_config()
