@@ -322,7 +322,8 @@ static void do_entry(struct world *w, struct fuzz_input *in, bool launch)
 static void do_valid(struct world *w, struct fuzz_input *in)
 {
     const u32 variant = (u32)fuzz_take(in, 1);
-    const u64 region = VMCS_REGION + (u64)0x1000 * (variant >> 6 & 1);
+    const u64 region =
+        (variant & 0x30) == 0x30 ? MMIO + 0x1000 : VMCS_REGION + (u64)0x1000 * (variant >> 6 & 1);
     const u32 controls = (u32)fuzz_take(in, 2);
     const u32 guest = (u32)fuzz_take(in, 2);
 
@@ -551,11 +552,13 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     static struct world first, second;
     struct fuzz_input in = {data, data + size};
     const u32 engine = fuzz_below(&in, ARRAY_SIZE(engines) + 1);
-    const char *cpu = cpus[fuzz_take(&in, 1) % ARRAY_SIZE(cpus)];
+    const u32 choice = (u32)fuzz_take(&in, 1);
+    const char *cpu = cpus[choice % ARRAY_SIZE(cpus)];
+    const bool legacy = (choice & 0x80) != 0;
 
-    create(&first, cpu, engine == 0 ? NULL : &engines[engine - 1]);
+    create(&first, cpu, legacy, engine == 0 ? NULL : &engines[engine - 1]);
     run(&first, in);
-    create(&second, cpu, NULL);
+    create(&second, cpu, legacy, NULL);
     second.drop = true;
     run(&second, in);
     compare(&first, &second);

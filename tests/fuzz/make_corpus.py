@@ -245,7 +245,7 @@ def vmx():
                 "memory": (27, 28, 13), "events": (29, 30, 32, 33), "idle": (14, 15, 16, 17), "vmread": (18, 19),
                 "tables": (23, 24, 25, 42)}
     for number, (name, parts) in enumerate(programs.items()):
-        put("vmx", name, bytes([number % 4, number & 1]) + enter(number, *parts) + enter(number + 3, *parts))
+        put("vmx", name, bytes([number % 4, number & 1 | (number & 2) << 6]) + enter(number, *parts) + enter(number + 3, *parts))
     for number in range(8):
         parts = (1, 14, 8, 9, 29, 27)[number % 6:] + (0,)
         put("vmx", f"controls{number}", bytes([number % 4, 0]) + b"".join(
@@ -253,9 +253,9 @@ def vmx():
             for variant, guest in ((0, 0x60), (0, 5), (4, 0x30), (2, 0x4013), (0, 2), (5, 0x8026), (3, 0xf), (0, 0x1c0))))
     for variant in range(7):
         mixed = good(variant) + some(field, 12, 2) + op(launch, 60) + some(event, 2, 1) + op(resume, 60)
-        put("vmx", f"fields{variant}", bytes([variant % 4, 0]) + mixed * 4)
+        put("vmx", f"fields{variant}", bytes([variant % 4, variant << 6 & 0x80]) + mixed * 4)
     spoiled = some(region, 8, 3) + some(pointer, 4, 4) + op(launch, 30)
-    put("vmx", "regions", b"\0\0" + (good(0) + spoiled) * 4)
+    put("vmx", "regions", b"\0\0" + (good(0) + spoiled + good(0x31) + op(launch, 30) + op(resume, 30)) * 3)
     put("vmx", "pointers", b"\1\0" + good(1) + some(pointer, 4, 30) + some(plain, 1, 4))
     put("vmx", "reads", b"\2\1" + good(5) + some(read, 8, 12) + some(any_field, 10, 12))
     put("vmx", "invalidate", b"\2\0" + good(2) + some(invalidate, 8, 12) + op(launch, 100))

@@ -24,9 +24,11 @@ enum {
     RAM = 1 << 20,
     GDT = 0x1000,
     IDT = 0x2000,
+    IDT32 = 0x3000,
     TSS = 0x4000,
     HANDLER = 0x8000,
     PML4 = 0x10000, /* then PDPT, PD of the lowest GiB, PD of the highest below 4 GiB */
+    PDPT32 = 0x14000, /* of PAE paging */
     L1_CODE = 0x20000,
     L1_STACK = 0x28000,
     L2_CODE = 0x30000,
@@ -47,6 +49,7 @@ enum {
     SEL_CODE = 0x08,
     SEL_DATA = 0x10,
     SEL_TSS = 0x18,
+    SEL_CODE32 = 0x28,
 };
 
 #define MMIO ((u64)0xd0000000)
@@ -136,11 +139,16 @@ static void put_value(struct world *w, u64 at, u64 value, u32 size)
 
 static void write_tables(struct world *w)
 {
-    static const u64 gdt[] = {0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00008b0040002067, 0};
+    static const u64 gdt[] = {0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00008b0040002067,
+                              0, 0x00cf9b000000ffff};
     static const u8 handlers[] = {
-        0x48, 0xff, 0x04, 0x24, 0x48, 0xcf, 0,    0,    0,    0,
-        0,    0,    0,    0,    0,    0, /* inc [rsp]; iretq */
-        0x48, 0x83, 0xc4, 0x08, 0x48, 0xff, 0x04, 0x24, 0x48, 0xcf, /* with an error code */
+        0x48, 0xff, 0x04, 0x24, 0x48, 0xcf, 0,    0,
+        0,    0,    0,    0,    0,    0,    0,    0, /* inc [rsp]; iretq */
+        0x48, 0x83, 0xc4, 0x08, 0x48, 0xff, 0x04, 0x24,
+        0x48, 0xcf, 0,    0,    0,    0,    0,    0, /* with an error code */
+        0xff, 0x04, 0x24, 0xcf, 0,    0,    0,    0,
+        0,    0,    0,    0,    0,    0,    0,    0, /* the same for 32 bits */
+        0x83, 0xc4, 0x04, 0xff, 0x04, 0x24, 0xcf,
     };
 
     put(w, GDT, gdt, sizeof(gdt));
@@ -151,6 +159,8 @@ static void write_tables(struct world *w)
         const bool error = vector < 32 && (0x27d00 >> vector & 1) != 0;
         const u64 at = HANDLER + (error ? 16 : 0);
 
+        put_value(w, IDT32 + 8 * vector, (at + 0x20) | 0x00008e0000000000 | (u64)SEL_CODE32 << 16,
+                  8);
         put_value(w, IDT + 16 * vector, at | 0x00008e0000000000 | (u64)SEL_CODE << 16, 8);
     }
     put_value(w, PML4, (PML4 + 0x1000) | 7, 8);
@@ -166,12 +176,27 @@ static void write_tables(struct world *w)
         put_value(w, EPT + 0x3000 + 8 * i, i << 12 | 0x37, 8);
         put_value(w, EPTP_LIST + 8 * i, (u64)EPT | 0x1e | (i & 1) << 6, 8);
     }
-    for (u64 i = 0; i < 4; i++)
+    for (u64 i = 0; i < 4; i++) {
         put_value(w, VMXON_REGION + 0x1000 * i, VMCS_REVISION, 4);
+        put_value(w, MMIO + 0x1000 * i, VMCS_REVISION, 4);
+        put_value(w, PDPT32 + 8 * i, (i == 3 ? PML4 + 0x3000 : PML4 + 0x2000) | 1, 8);
+    }
     put_value(w, SHADOW_VMCS, VMCS_REVISION | 0x80000000, 4);
 }
 
-static void start(struct world *w)
+/* Protected mode with PAE paging instead of 64-bit mode. */
+static void start_32(struct world *w)
+{
+    struct cpu_state *s = &w->v->state;
+
+    s->efer = EFER_NXE;
+    s->cr3 = PDPT32;
+    memory_read(w->memory, (hpa_t){PDPT32}, s->pdpte, sizeof(s->pdpte));
+    s->idtr = (struct table_register){.base = IDT32, .limit = 0x7ff};
+    s->seg[SEG_CS] = segment_flat_code(SEL_CODE32, 0, false);
+}
+
+static void start(struct world *w, bool legacy)
 {
     struct cpu_state *s = &w->v->state;
 
@@ -192,11 +217,14 @@ static void start(struct world *w)
     s->seg[SEG_LDTR] = (struct segment){.attr = ATTR_UNUSABLE};
     s->reg[REG_RIP] = L1_CODE;
     s->reg[REG_RSP] = L1_STACK;
+    if (legacy)
+        start_32(w);
     mode_update(w->v);
     w->base = *s;
 }
 
-static void create(struct world *w, const char *cpu, const struct shadow_options *engine)
+static void create(struct world *w, const char *cpu, bool legacy,
+                   const struct shadow_options *engine)
 {
     static const struct mmio_ops device = {.read = device_read, .write = device_write};
     const struct cpu_wires wires = {.ctx = w,
@@ -230,7 +258,7 @@ static void create(struct world *w, const char *cpu, const struct shadow_options
     vcpu_configure(w->v, &config, 0, 1, 1);
     vcpu_reset(w->v, false);
     write_tables(w);
-    start(w);
+    start(w, legacy);
 }
 
 static void destroy(struct world *w)
@@ -253,7 +281,7 @@ static void valid_state(struct vmcs *c, const struct cpu_state *base)
     }
     c->guest_gdtr_base = c->host_gdtr_base = GDT;
     c->guest_gdtr_limit = 0xff;
-    c->guest_idtr_base = c->host_idtr_base = IDT;
+    c->guest_idtr_base = c->host_idtr_base = base->idtr.base;
     c->guest_idtr_limit = 0xfff;
     c->guest_cr0 = c->host_cr0 = base->cr0;
     c->guest_cr3 = c->host_cr3 = base->cr3;
@@ -267,6 +295,7 @@ static void valid_state(struct vmcs *c, const struct cpu_state *base)
     c->host_tr_base = TSS;
     c->host_rip = L1_CODE;
     c->host_rsp = L1_STACK;
+    memcpy(c->guest_pdpte, base->pdpte, sizeof(c->guest_pdpte));
 }
 
 /* Every address names its page, so that controls can be set one by one. */
@@ -392,8 +421,12 @@ static void write_valid(struct world *w, u64 region, u32 variant, u32 controls, 
         c.pin_controls |= PIN_EXTERNAL_INTERRUPT;
     if ((bits & SECONDARY_VMCS_SHADOWING) != 0)
         c.link_pointer = SHADOW_VMCS;
-    c.exit_controls = vmx_required(CONTROLS_EXIT) | EXIT_HOST_64;
-    c.entry_controls = vmx_required(CONTROLS_ENTRY) | ENTRY_GUEST_64;
+    c.exit_controls = vmx_required(CONTROLS_EXIT);
+    c.entry_controls = vmx_required(CONTROLS_ENTRY);
+    if ((w->base.efer & EFER_LMA) != 0) {
+        c.exit_controls |= EXIT_HOST_64;
+        c.entry_controls |= ENTRY_GUEST_64;
+    }
     valid_controls(w->v, &c, controls);
     valid_guest(&c, guest);
     put(w, region + VMCS_REGION_DATA, &c, sizeof(c));
