@@ -7,6 +7,7 @@
 #include "cpu/block.h"
 
 #include "base/check.h"
+#include "cpu/jit/jit.h"
 
 #include <stdlib.h>
 #include <sys/mman.h>
@@ -59,6 +60,8 @@ static void code_written(void *ctx, u64 frame, u32 mask)
         unhash(code, block);
         block->stale = true;
         block->insns[0].run = run_stale;
+        if (code->jit != NULL)
+            jit_forget(code->jit, block);
     }
     memory_code_clear(code->memory, frame, ~kept);
 }
@@ -70,7 +73,9 @@ struct code_cache *code_cache_create(struct memory *memory, u64 arena_bytes)
     CHECK(code != NULL);
     code->memory = memory;
     code->arena_size = arena_bytes;
-    code->arena = map_zero(arena_bytes);
+    code->room_size = arena_bytes / 2;
+    code->arena = map_zero(arena_bytes + code->room_size);
+    code->room = code->arena + arena_bytes;
     code->hash = map_zero(CODE_HASH_SIZE * sizeof(*code->hash));
     code->frame_count = memory_frame_count(memory);
     code->frame_blocks =
@@ -79,11 +84,23 @@ struct code_cache *code_cache_create(struct memory *memory, u64 arena_bytes)
     return code;
 }
 
+bool code_cache_translate(struct code_cache *code, u8 heat)
+{
+    if (code->jit != NULL)
+        return true;
+    if (!jit_possible() ||
+        mprotect(code->room, code->room_size, PROT_READ | PROT_WRITE | PROT_EXEC) != 0)
+        return false;
+    code->jit = jit_create(code, code->room, code->room_size, heat);
+    return true;
+}
+
 void code_cache_destroy(struct code_cache *code)
 {
     if (code == NULL)
         return;
-    munmap(code->arena, code->arena_size);
+    jit_destroy(code->jit);
+    munmap(code->arena, code->arena_size + code->room_size);
     munmap(code->hash, CODE_HASH_SIZE * sizeof(*code->hash));
     munmap(code->frame_blocks,
            align_up(code->frame_count * sizeof(*code->frame_blocks) + 1, PAGE_SIZE));
@@ -101,6 +118,8 @@ void code_cache_flush(struct code_cache *code)
     memset(code->hash, 0, CODE_HASH_SIZE * sizeof(*code->hash));
     code->arena_used = 0;
     code->flushes++;
+    if (code->jit != NULL)
+        jit_reset(code->jit);
 }
 
 struct block *block_find(struct code_cache *code, const u8 *host, u32 mode)
@@ -135,6 +154,9 @@ void block_publish(struct code_cache *code, struct block *block)
     struct block **slot = &code->hash[code_hash(block->host, block->mode)];
 
     code->arena_used = align_up(code->arena_used + bytes, 16);
+    block->first = block->insns;
+    if (code->jit != NULL)
+        jit_watch(code->jit, block);
     block->frame = memory_frame_of(code->memory, block->host);
     CHECK(block->frame < code->frame_count);
     block->chain = *slot;

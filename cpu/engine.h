@@ -32,6 +32,9 @@ struct block {
     struct block *page_next; /* other blocks of the same frame */
     u64 frame;
     bool stale; /* its bytes changed: the first record leaves to look again */
+    u8 heat; /* times entered, until it is translated */
+    const struct insn *first; /* where it is entered: insns, or a record of the translator's */
+    const u8 *native; /* its machine code for entries from other machine code, cpu/jit */
     struct insn insns[];
 };
 
@@ -85,7 +88,7 @@ static ALWAYS_INLINE const struct insn *block_enter(struct vcpu *v, struct block
         return NULL;
     v->left = left;
     v->block = b;
-    return b->insns;
+    return b->first;
 }
 
 /* Go on in block b from within a handler. */
@@ -106,13 +109,19 @@ struct code_cache {
     struct block **frame_blocks; /* by frame: the blocks decoded from it */
     u64 frame_count;
     u64 flushes;
+    u8 *room; /* for machine code, within 2 GiB of the arena */
+    u64 room_size;
+    struct jit *jit; /* NULL: everything is interpreted */
 };
 
 enum { CODE_HASH_BITS = 16, CODE_HASH_SIZE = 1 << CODE_HASH_BITS };
 
+#define CODE_HASH_HOST 0x9e3779b97f4a7c15
+#define CODE_HASH_MODE 0xc2b2ae3d27d4eb4f
+
 static ALWAYS_INLINE u32 code_hash(const u8 *host, u32 mode)
 {
-    const u64 key = (u64)(uintptr_t)host * 0x9e3779b97f4a7c15 ^ (u64)mode * 0xc2b2ae3d27d4eb4f;
+    const u64 key = (u64)(uintptr_t)host * CODE_HASH_HOST ^ (u64)mode * CODE_HASH_MODE;
 
     return (u32)(key >> (64 - CODE_HASH_BITS));
 }
@@ -194,6 +203,10 @@ void vcpu_commit_time(struct vcpu *v);
 struct code_cache *code_cache_create(struct memory *memory, u64 arena_bytes);
 void code_cache_destroy(struct code_cache *code);
 void code_cache_flush(struct code_cache *code);
+/* Translate blocks that were entered `heat` times (JIT_HEAT, or 1..255) into machine code from now
+ * on. False: this host cannot; nothing has changed. Before anything runs. */
+enum { JIT_HEAT = 24 };
+MUST_CHECK bool code_cache_translate(struct code_cache *code, u8 heat);
 
 /* ---- decoder, cpu/decode.c ---- */
 

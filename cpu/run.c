@@ -11,6 +11,7 @@
 #include "cpu/engine.h"
 #include "cpu/event.h"
 #include "cpu/isa/fpu.h"
+#include "cpu/jit/jit.h"
 #include "cpu/vmx/apic.h"
 
 /* ---- handlers of the engine's own records ---- */
@@ -169,6 +170,7 @@ static void close_block(struct block *block, insn_run run)
     memset(last, 0, sizeof(*last));
     last->run = run;
     last->pos = block->length;
+    block->first = block->insns;
 }
 
 /* Put the record just decoded behind the others. */
@@ -240,7 +242,7 @@ static struct block *build(struct vcpu *v, u64 la, const u8 *host)
         if (decode(v, host + block->length, left < 15 ? left : 15, in) == DECODE_TRUNCATED)
             break;
         block_append(block, in);
-        if (insn_ends_block(in))
+        if (insn_ends_block(in) || (v->code->jit != NULL && !jit_knows(in, v->mode)))
             break;
     }
     if (block->count == 0)

@@ -145,6 +145,11 @@ struct vcpu {
     const struct insn
         *current; /* what the generic path executes; NULL: a string instruction or none */
     struct block *block; /* being executed; NULL when a record runs alone */
+    struct {
+        u16 flags; /* the guest's: LAHF's byte above SETO's; 0: in `lazy` */
+        u64 target; /* of an indirect branch */
+        struct block *next;
+    } jit; /* of machine code, see cpu/jit/internal.h */
     u32 mode; /* enum mode_bit, see mode.c */
     u8 cpl;
     bool alone; /* one instruction at a time: slow things are done, not put off */

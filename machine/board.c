@@ -129,6 +129,10 @@ static bool build_cpus(struct board *board, struct error *error)
     const struct board_config *c = &board->config;
 
     board->code = code_cache_create(board->memory, CODE_ARENA);
+    if (c->engine != ENGINE_INTERP && !code_cache_translate(board->code, JIT_HEAT) &&
+        c->engine == ENGINE_JIT)
+        return error_set(error,
+                         "--engine=jit: this host cannot run machine code; --engine=interp can");
     for (u32 i = 0; i < c->cpus; i++) {
         struct board_cpu *cpu = &board->cpu[i];
 

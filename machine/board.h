@@ -26,12 +26,20 @@ enum { BOARD_CPUS = LAPIC_MAX, BOARD_SERIALS = 4, BOARD_DEVICES = 40, ISA_IRQS =
 #define BOARD_LOW_MAX ((u64)0xc0000000) /* RAM below 4 GiB; the rest follows from 4 GiB on */
 #define BOARD_RAM_MIN ((u64)2 << 20)
 
+/* What executes instructions. A run is the same with each. */
+enum engine {
+    ENGINE_AUTO, /* the translator if the host can run it */
+    ENGINE_INTERP, /* the interpreter only */
+    ENGINE_JIT, /* frequent blocks as machine code, an error if the host cannot */
+};
+
 struct board_config {
     u64 ram; /* bytes, a multiple of 4 KiB, at least BOARD_RAM_MIN */
     u32 cpus; /* 1..BOARD_CPUS */
     const struct cpu_config *cpu;
     enum mmu_mode mmu;
     struct shadow_options shadow; /* unless MMU_WALK */
+    enum engine engine;
     u64 seed; /* RDRAND, RDSEED */
     i64 date; /* of the RTC at power-on, seconds since 1970 */
     bool pit, hpet, acpi;

@@ -51,6 +51,7 @@ struct config {
     u64 audit_every; /* instructions, 0: never */
     bool stats, stats_json;
     bool shadow_dump;
+    enum engine engine;
     bool state_hash;
     u64 hash_every; /* instructions, 0: only at the end */
     u32 linux_entry; /* 0, 32, 64 */

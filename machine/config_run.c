@@ -318,18 +318,6 @@ bool option_state_hash(struct config *config, const char *value, struct error *e
     return true;
 }
 
-/* Options with one value now, and others that are known. */
-static bool choose(const char *name, const char *value, const char *built, const char *later,
-                   struct error *error)
-{
-    if (strcmp(value, built) == 0)
-        return true;
-    if (strstr(later, value) != NULL && *value != '\0')
-        return error_set(error, "--%s=%s belongs to a later release; there is %s", name, value,
-                         built);
-    return error_set(error, "--%s: no such value '%s'; there is %s", name, value, built);
-}
-
 /* One of several names: its place in the list, which ends with NULL. */
 static bool pick(const char *name, const char *value, const char *const *names, u32 *found,
                  struct error *error)
@@ -394,8 +382,14 @@ bool option_stats(struct config *config, const char *value, struct error *error)
 
 bool option_engine(struct config *config, const char *value, struct error *error)
 {
-    (void)config;
-    return choose("engine", value, "interp", "jit", error);
+    static const char *const names[] = {
+        [ENGINE_AUTO] = "auto", [ENGINE_INTERP] = "interp", [ENGINE_JIT] = "jit", NULL};
+    u32 found;
+
+    if (!pick("engine", value, names, &found, error))
+        return false;
+    config->engine = (enum engine)found;
+    return true;
 }
 
 bool option_sync(struct config *config, const char *value, struct error *error)

@@ -196,7 +196,7 @@ bool option_accel(struct config *config, const char *value, struct error *error)
     if (!property_next(&list, &p))
         return error_set(error, "-accel: no name");
     if (strcmp(p.key, "tcg") != 0 && strcmp(p.key, "nestbox") != 0)
-        config_warn("-accel %s ignored (nestbox interprets, and needs nothing of the host's CPU)",
+        config_warn("-accel %s ignored (nestbox needs no virtualization support of the host)",
                     p.key);
     return true;
 }

@@ -101,6 +101,7 @@ static struct board_config board_config_of(struct machine *m)
         .cpu = &c->cpu,
         .mmu = c->mmu,
         .shadow = c->shadow,
+        .engine = c->engine,
         .seed = c->seed,
         .date = input_date(&m->gate, c->date),
         .pit = c->pit,

@@ -5,6 +5,7 @@
 CASE: twice     two runs give the same output and state hash
       caches    caches dropped at random instruction boundaries change nothing
       host      address space, environment, stack limit and load of the host change nothing
+      engines   the interpreter and the translator give the same run
       mmu       walks and shadow pages, audited, strict and drop, give the same run; lazy repeats
       compilers OTHER-NESTBOX (another compiler's build) gives the same hash; status 77 without it
 Each with one and with four CPUs.
@@ -47,6 +48,9 @@ def main():
                 busy.kill()
             if os.access("/usr/bin/setarch", os.X_OK):  # without address space randomisation
                 others.append(run(nestbox, tour, cpus, before=("/usr/bin/setarch", "-R")))
+        elif case == "engines":
+            for options in ((), ("--drop-caches=1",), ("--mmu=shadow",)):
+                others.append(run(nestbox, tour, cpus, ("--engine=interp", *options)))
         elif case == "mmu":
             for sync in ("strict", "drop"):
                 others.append(run(nestbox, tour, cpus, ("--mmu=shadow", f"--sync={sync}",

@@ -8,7 +8,7 @@ common='abort|calloc|free|malloc|aligned_alloc|qsort|bcmp|mem(chr|cmp|cpy|move|s
 compiler='_GLOBAL_OFFSET_TABLE_|__(u?divti3|udivmodti4|umodti3|modti3|popcountdi2|stack_chk_fail)|__(mem|str)[a-z]*_chk|__v?snprintf_chk'
 base='fopen|fputc|fputs|fwrite|v?fprintf|__v?fprintf_chk|stderr' # the log
 mmu='mmap|munmap|mprotect|madvise' # guest RAM
-cpu='mmap|munmap|__cpu_model' # the code cache; has the host FMA, which gives the same results
+cpu='mmap|munmap|mprotect|__cpu_model' # the code cache; has the host FMA, which gives the same results
 status=0
 defined=$(nm --defined-only "$build"/libnb_*.a 2>/dev/null | awk 'NF == 3 { print $3 }' | sort -u)
 for library in base mmu cpu devices firmware; do

@@ -89,10 +89,15 @@ END_TEST
 START_TEST(options_of_later_releases_are_refused_by_name)
 {
     static const char *const lines[] = {
-        "-drive file=x",  "-s",           "-S",
-        "-gdb tcp::1",    "-qmp stdio",   "--record r",
-        "-bios b",        "--engine jit", "-device virtio-blk-pci",
+        "-drive file=x",
+        "-s",
+        "-S",
+        "-gdb tcp::1",
+        "-qmp stdio",
+        "--record r",
+        "-bios b",
         "-monitor stdio",
+        "-device virtio-blk-pci",
     };
 
     for (u32 i = 0; i < ARRAY_SIZE(lines); i++) {
