@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: MIT
 """Run the bench guest on nestbox, QEMU TCG and Bochs, interleaved, and print ratios.
 
-usage: run.py [--nestbox PATH] [--runs N] [--rivals tcg,bochs,walk,shadow,combined] [--scale X] [WORKLOAD ...]
+usage: run.py [--nestbox PATH] [--runs N] [--rivals tcg,bochs,walk,shadow,combined] [--scale X] [--vendor vmx|svm] [WORKLOAD ...]
 
 One process per workload, machine and run: user CPU time (getrusage) of a run with ROUNDS rounds minus
 that of a run with none, which makes the same preparations. Medians over the runs; the order of the
 machines alternates. Prints, per workload, nanoseconds per round on each machine and the ratio
 rival/nestbox (above 1: nestbox is faster), then geometric means. Needs qemu-system-x86, bochs,
-bochsbios, bochs-term, vgabios.
+bochsbios, bochs-term, vgabios. The workloads l2-* need nested virtualization: TCG has SVM, Bochs VMX.
 """
 import argparse
 import math
@@ -30,6 +30,9 @@ ROUNDS = {
     "pte": 1000000, "cr3": 100000, "int": 2000000, "ud": 2000000, "syscall": 4000000,
     "pf": 600000, "port": 4000000, "cr3x512": 40000, "chase1g": 4000000, "tables": 1000000,
 }
+# The bench guest as a guest of its own, with nested paging in pages of 4 KiB; by name only.
+L2_ROUNDS = {"l2-call": 1000000, "l2-violation": 300000, **{
+    f"l2-{name}": ROUNDS[name] for name in ("chase", "core", "switch", "pte", "cr3", "syscall")}}
 INTEGER = ["alu", "core", "switch", "fib", "sieve"]
 BOCHSRC = """cpu: model=corei7_haswell_4770, count=1, ips=50000000, reset_on_triple_fault=0
 memory: guest=512, host=512
@@ -62,6 +65,8 @@ def user_time(command, cwd):
 
 
 def run_nestbox(args, work, line, *options):
+    if line.startswith("l2-"):
+        options = ("-cpu", f"max,+{args.vendor}", *options)
     return user_time([args.nestbox, "-display", "none", "-serial", "stdio", "-no-reboot", "-m", "512",
                       "-kernel", str(work / "bench.elf"), "-append", line,
                       "-device", "isa-debug-exit,iobase=0xf4,iosize=4", *options], work)
@@ -134,6 +139,7 @@ def main():
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--rivals", default="tcg,bochs")
     parser.add_argument("--scale", type=float, default=1.0)
+    parser.add_argument("--vendor", choices=("vmx", "svm"), default="vmx", help="nestbox in l2-*")
     parser.add_argument("workloads", nargs="*")
     args = parser.parse_args()
     rivals = [r for r in args.rivals.split(",") if r]
@@ -145,7 +151,7 @@ def main():
         print("workload  " + "".join(f"{m + ' ns':>14}" for m in machines) +
               "".join(f"{r + '/nestbox':>18}" for r in rivals))
         for workload in args.workloads or ROUNDS:
-            rounds = max(1, int(ROUNDS[workload] * args.scale))
+            rounds = max(1, int({**ROUNDS, **L2_ROUNDS}[workload] * args.scale))
             ns = measure(args, work, machines, workload, rounds)
             for r in rivals:
                 ratios[r][workload] = ns[r] / max(ns["nestbox"], 1e-3)
