@@ -64,6 +64,7 @@ static void set_defaults(struct config *config, const char *program)
     config->cpus = 1;
     config->cpu_text = "max";
     config->pit = config->hpet = config->acpi = true;
+    config->mmu = MMU_COMBINED;
     config->date = default_date;
     config->max_insns = ~(u64)0;
     config->escape = 1;

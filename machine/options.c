@@ -76,7 +76,7 @@ const struct option options[] = {
     DO("max-insns", "N", "end with status 5 after N instructions", option_max_insns),
     { "state-hash", OPTION_DO, VALUE_OPTIONAL, "[=every:N]",
       "print a hash of the whole state at the end, or each N instructions", option_state_hash },
-    DO("mmu", "MODE", "address translation: walk, shadow, combined", option_mmu),
+    DO("mmu", "MODE", "address translation: combined, shadow, walk", option_mmu),
     DO("engine", "NAME", "execution engine: auto, interp, jit (translate to x86-64)",
        option_engine),
     DO("sync", "POLICY", "of shadow pages: strict (coherent), lazy (until a flush), drop",

@@ -76,7 +76,7 @@ def drop_caches(command):
 
 def modes(command):
     """Walks and shadow pages boot the same; lazy boots twice the same."""
-    first = boot(command)
+    first = boot(command + ["--mmu=walk"])
     for options in (["--audit=5000000"], ["--sync=drop"], ["--shadow-quota=256K"]):
         if boot(command + ["--mmu=shadow"] + options) != first:
             sys.exit(f"--mmu=shadow {options[0]} differs from --mmu=walk")

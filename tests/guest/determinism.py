@@ -34,7 +34,7 @@ def small_stack():
 def main():
     case, nestbox, tour = sys.argv[1:4]
     for cpus in (1, 4):
-        first = run(nestbox, tour, cpus)
+        first = run(nestbox, tour, cpus, ("--mmu=walk",) if case == "mmu" else ())
         others = []
         if case == "twice":
             others.append(run(nestbox, tour, cpus))
@@ -49,7 +49,7 @@ def main():
             if os.access("/usr/bin/setarch", os.X_OK):  # without address space randomisation
                 others.append(run(nestbox, tour, cpus, before=("/usr/bin/setarch", "-R")))
         elif case == "engines":
-            for options in ((), ("--drop-caches=1",), ("--mmu=shadow",)):
+            for options in ((), ("--drop-caches=1",), ("--mmu=walk",)):
                 others.append(run(nestbox, tour, cpus, ("--engine=interp", *options)))
         elif case == "mmu":
             for sync in ("strict", "drop"):

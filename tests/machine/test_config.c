@@ -122,11 +122,11 @@ START_TEST(unknown_words_are_refused)
         "-kernel x -device isa-debug-exit,iobase=0xfffff",
         "-kernel x --state-hash=often:1",
         "-kernel x --mmu=ept",
-        "-kernel x --sync=lazy",
+        "-kernel x --mmu=walk --sync=lazy",
         "-kernel x --mmu=shadow --sync=never",
         "-kernel x --shadow-quota=some",
         "-kernel x --mmu=shadow --shadow-roles=some",
-        "-kernel x --shadow-dump",
+        "-kernel x --mmu=walk --shadow-dump",
         "-kernel x --stats=xml",
     };
 
