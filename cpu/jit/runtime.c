@@ -104,7 +104,7 @@ static void emit_shared(struct jit *jit)
 
 /* ---- life ---- */
 
-/* Does the host leave flags that the SDM calls undefined as this emulator defines them? */
+/* Does the host leave AF as this emulator defines it, clear after AND, OR, XOR and TEST? */
 static bool host_agrees(void)
 {
 #if defined(__x86_64__)
@@ -112,18 +112,18 @@ static bool host_agrees(void)
 
     for (u32 i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
         for (u32 k = 0; k < sizeof(values) / sizeof(values[0]); k++) {
-            u64 and_flags, or_flags, xor_flags, test_flags, a = values[i], b = values[i],
-                                                            c = values[i];
+            u64 value = values[i], flags = 0;
 
-            __asm__("cmpb $1, %%al; andq %[k], %[a]; pushfq; popq %[fa];"
-                    "cmpb $1, %%al; orq %[k], %[b]; pushfq; popq %[fb];"
-                    "cmpb $1, %%al; xorq %[k], %[c]; pushfq; popq %[fc];"
-                    "cmpb $1, %%al; testq %[k], %[k]; pushfq; popq %[fd]"
-                    : [a] "+r"(a), [b] "+r"(b), [c] "+r"(c), [fa] "=&r"(and_flags),
-                      [fb] "=&r"(or_flags), [fc] "=&r"(xor_flags), [fd] "=&r"(test_flags)
-                    : [k] "r"(values[k]), "a"(0) /* so that AF is set before */
-                    : "cc", "memory");
-            if (((and_flags | or_flags | xor_flags | test_flags) & FLAG_AF) != 0)
+            /* CMP sets AF before each; LAHF's bytes are gathered in `flags` */
+            __asm__("xorl %%eax, %%eax\n\t"
+                    "cmpb $1, %%al; andq %[k], %[value]; lahf; orq %%rax, %[flags]\n\t"
+                    "cmpb $1, %%al; orq %[k], %[value]; lahf; orq %%rax, %[flags]\n\t"
+                    "cmpb $1, %%al; xorq %[k], %[value]; lahf; orq %%rax, %[flags]\n\t"
+                    "cmpb $1, %%al; testq %[k], %[value]; lahf; orq %%rax, %[flags]"
+                    : [value] "+r"(value), [flags] "+r"(flags)
+                    : [k] "r"(values[k])
+                    : "rax", "cc");
+            if ((flags >> 8 & FLAG_AF) != 0)
                 return false;
         }
     }

@@ -747,8 +747,10 @@ bool jit_translate(struct jit *jit, struct block *block)
             break;
         while (!plan_flags(&t)) {}
     }
-    if (t.e.full)
+    if (t.e.full) { /* the next block to be decoded finds the arena full and flushes everything */
+        jit->code->arena_used = jit->code->arena_size;
         return false;
+    }
     block->native = jit->at;
     jit->at = t.e.at;
     return true;
