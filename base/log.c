@@ -13,6 +13,7 @@ static const char *const names[LOG_CATEGORIES] = {
     [LOG_MMU] = "mmu",
     [LOG_DEVICE] = "device",
     [LOG_EXEC] = "in_asm",
+    [LOG_EXPLAIN] = "explain",
 };
 
 u32 log_mask;

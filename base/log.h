@@ -14,11 +14,13 @@ enum log_category {
     LOG_MMU, /* walks, revocations */
     LOG_DEVICE, /* device register accesses */
     LOG_EXEC, /* every instruction */
+    LOG_EXPLAIN, /* why what a hypervisor asked for was refused, in words: cpu/explain.h */
     LOG_CATEGORIES,
 };
 
 /* Turn categories on: a comma-separated list of names as in QEMU's -d ("int,cpu_reset,unimp,
- * guest_errors,mmu,device,in_asm"). Returns false at an unknown name, which *bad then points to. */
+ * guest_errors,mmu,device,in_asm,explain"). Returns false at an unknown name, which *bad then
+ * points to. */
 MUST_CHECK bool log_enable(const char *names, const char **bad);
 /* Send log lines to this file instead of stderr. */
 MUST_CHECK bool log_open(const char *path);

@@ -13,12 +13,10 @@
  */
 bool pdptes_read(struct vcpu *v, u64 cr3, u64 *to)
 {
-    const u64 reserved = physical_reserved(v) | BITS(2, 1) | BITS(8, 5);
-
-    for (unsigned i = 0; i < 4; i++) {
-        if (!mmu_read_nested(v->mmu, (gpa_t){(cr3 & 0xffffffe0) + 8 * i}, 8, &to[i]))
+    for (u32 i = 0; i < 4; i++) {
+        if (!mmu_read_nested(v->mmu, pdpte_address(cr3, i), 8, &to[i]))
             return vmx_raise_nested(v);
-        if ((to[i] & 1) != 0 && (to[i] & reserved) != 0)
+        if (!pdpte_valid(v, to[i]))
             return RAISE_GP0(v);
     }
     return true;

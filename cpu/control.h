@@ -94,6 +94,23 @@ static ALWAYS_INLINE u64 physical_reserved(const struct vcpu *v)
     return ~(u64)0 << v->phys_bits;
 }
 
+/* PDPTE registers, SDM Vol 3A 4.4.1: where CR3 says that they are, and what a present one may not
+ * have set. */
+static ALWAYS_INLINE gpa_t pdpte_address(u64 cr3, u32 i)
+{
+    return (gpa_t){(cr3 & 0xffffffe0) + 8 * i};
+}
+
+static ALWAYS_INLINE u64 pdpte_reserved(const struct vcpu *v)
+{
+    return physical_reserved(v) | BITS(2, 1) | BITS(8, 5);
+}
+
+static ALWAYS_INLINE bool pdpte_valid(const struct vcpu *v, u64 pdpte)
+{
+    return (pdpte & 1) == 0 || (pdpte & pdpte_reserved(v)) == 0;
+}
+
 /* CR4 bits that this CPU model has. */
 u64 cr4_known(const struct vcpu *v);
 /* The PDPTE registers that a CR3 would load. false: one is bad, or the second stage exits. SDM Vol

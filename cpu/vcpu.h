@@ -192,8 +192,6 @@ struct vcpu {
     u64 vmx_cr4_fixed1;
     bool nmi_unblocked; /* by the IRET that exits */
     u64 guest_deadline; /* virtual time of the preemption timer's end, or all ones */
-    const struct vmx_rule *entry_rule; /* that the last failed VM entry broke */
-    u64 entry_value; /* of its field */
 
     /* One instruction alone, the first instructions of a block, or one across two pages. */
     struct block *scratch;

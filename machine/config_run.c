@@ -269,6 +269,12 @@ bool option_log(struct config *config, const char *value, struct error *error)
     return true;
 }
 
+bool option_explain(struct config *config, const char *value, struct error *error)
+{
+    (void)value;
+    return option_log(config, "explain", error);
+}
+
 bool option_log_file(struct config *config, const char *value, struct error *error)
 {
     (void)config;

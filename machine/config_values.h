@@ -53,6 +53,7 @@ OPTION_FUNCTION(option_no_hpet);
 OPTION_FUNCTION(option_rtc);
 OPTION_FUNCTION(option_icount);
 OPTION_FUNCTION(option_log);
+OPTION_FUNCTION(option_explain);
 OPTION_FUNCTION(option_log_file);
 OPTION_FUNCTION(option_pidfile);
 OPTION_FUNCTION(option_echr);

@@ -19,19 +19,33 @@ void vmx_succeed(struct vcpu *v)
     flags_write(v, FLAGS_ARITH, 0);
 }
 
-void vmx_fail_invalid(struct vcpu *v)
+static void fail_invalid(struct vcpu *v)
 {
     flags_write(v, FLAGS_ARITH, FLAG_CF);
+}
+
+/* VMfailInvalid, and what should hold. */
+static void refuse(struct vcpu *v, const char *text)
+{
+    vmx_explain_text(v, "VMfailInvalid", text);
+    fail_invalid(v);
 }
 
 void vmx_fail(struct vcpu *v, enum vm_instruction_error error)
 {
     if (v->state.vmx.current == VMX_NO_POINTER) {
-        vmx_fail_invalid(v);
+        fail_invalid(v);
         return;
     }
     v->state.vmx.vmcs.instruction_error = error;
     flags_write(v, FLAGS_ARITH, FLAG_ZF);
+}
+
+/* The same with a word to the user; value: what it is about, as vmx_explain_fail() says. */
+static void fail(struct vcpu *v, enum vm_instruction_error error, u64 value)
+{
+    vmx_explain_fail(v, error, value);
+    vmx_fail(v, error);
 }
 
 /* ---- what comes before everything ---- */
@@ -90,19 +104,31 @@ static bool store_operand(struct vcpu *v, const struct insn *in, const struct op
 
 /* ---- entering and leaving VMX operation ---- */
 
-static bool vmxon_allowed(struct vcpu *v)
+/* What should hold for VMXON, if it does not; else NULL. */
+static const char *vmxon_refused(const struct vcpu *v)
 {
     enum { LOCKED = 1, OUTSIDE_SMX = 4 };
     const struct cpu_state *s = &v->state;
 
-    return v->cpl == 0 && (~s->cr0 & VMX_CR0_FIXED0) == 0 && (s->cr4 & ~vmx_cr4_fixed1(v)) == 0 &&
-           memory_a20(v->memory) && s->in_smm == 0 &&
-           (s->feature_control & (LOCKED | OUTSIDE_SMX)) == (LOCKED | OUTSIDE_SMX);
+    if (v->cpl != 0)
+        return "CPL is 0.";
+    if ((~s->cr0 & VMX_CR0_FIXED0) != 0)
+        return "CR0 is as IA32_VMX_CR0_FIXED0 (486) gives: PE, NE and PG are 1.";
+    if ((s->cr4 & ~vmx_cr4_fixed1(v)) != 0)
+        return "CR4 is as IA32_VMX_CR4_FIXED1 (489) gives.";
+    if (!memory_a20(v->memory))
+        return "The processor is not in A20M mode.";
+    if (s->in_smm != 0)
+        return "The processor is not in system-management mode.";
+    if ((s->feature_control & (LOCKED | OUTSIDE_SMX)) != (LOCKED | OUTSIDE_SMX))
+        return "IA32_FEATURE_CONTROL (3A) is locked (bit 0) and enables VMXON outside SMX (bit 2).";
+    return NULL;
 }
 
 static bool exec_vmxon(struct vcpu *v, const struct insn *in, struct operands *x)
 {
     struct vmx_state *vmx = &v->state.vmx;
+    const char *refused;
     u64 pointer;
 
     if (!mode_allows(v))
@@ -114,15 +140,18 @@ static bool exec_vmxon(struct vcpu *v, const struct insn *in, struct operands *x
     if (vmx->mode == VMX_ROOT) {
         if (v->cpl != 0)
             return RAISE_GP0(v);
-        vmx_fail(v, ERROR_VMXON_IN_ROOT);
+        fail(v, ERROR_VMXON_IN_ROOT, vmx->vmxon_pointer);
         return true;
     }
-    if (!vmxon_allowed(v))
+    if ((refused = vmxon_refused(v)) != NULL) {
+        vmx_explain_text(v, "#GP(0)", refused);
         return RAISE_GP0(v);
+    }
     if (!load_operand(v, in, x, &pointer, 8))
         return false;
     if (!vmx_address_valid(v, pointer, PAGE_SIZE) || vmcs_revision(v, pointer) != VMCS_REVISION) {
-        vmx_fail_invalid(v);
+        refuse(v, "The operand is the address of a page within the physical-address width that "
+                  "begins with the revision identifier of IA32_VMX_BASIC (480).");
         return true;
     }
     memset(vmx, 0, sizeof(*vmx));
@@ -158,18 +187,18 @@ static bool exec_vmptrld(struct vcpu *v, const struct insn *in, struct operands 
     if (!may_execute(v, in, EXIT_VMPTRLD) || !load_operand(v, in, x, &pointer, 8))
         return false;
     if (!vmx_address_valid(v, pointer, PAGE_SIZE)) {
-        vmx_fail(v, ERROR_VMPTRLD_ADDRESS);
+        fail(v, ERROR_VMPTRLD_ADDRESS, pointer);
         return true;
     }
     if (pointer == v->state.vmx.vmxon_pointer) {
-        vmx_fail(v, ERROR_VMPTRLD_VMXON_POINTER);
+        fail(v, ERROR_VMPTRLD_VMXON_POINTER, pointer);
         return true;
     }
     revision = vmcs_revision(v, pointer);
     if ((revision & ~(u32)VMCS_SHADOW) != VMCS_REVISION ||
         ((revision & (u32)VMCS_SHADOW) != 0 &&
          (vmx_allowed1(v, CONTROLS_SECONDARY) & SECONDARY_VMCS_SHADOWING) == 0)) {
-        vmx_fail(v, ERROR_VMPTRLD_REVISION);
+        fail(v, ERROR_VMPTRLD_REVISION, revision);
         return true;
     }
     vmcs_make_current(v, pointer);
@@ -194,11 +223,11 @@ static bool exec_vmclear(struct vcpu *v, const struct insn *in, struct operands 
     if (!may_execute(v, in, EXIT_VMCLEAR) || !load_operand(v, in, x, &pointer, 8))
         return false;
     if (!vmx_address_valid(v, pointer, PAGE_SIZE)) {
-        vmx_fail(v, ERROR_VMCLEAR_ADDRESS);
+        fail(v, ERROR_VMCLEAR_ADDRESS, pointer);
         return true;
     }
     if (pointer == v->state.vmx.vmxon_pointer) {
-        vmx_fail(v, ERROR_VMCLEAR_VMXON_POINTER);
+        fail(v, ERROR_VMCLEAR_VMXON_POINTER, pointer);
         return true;
     }
     if (pointer == v->state.vmx.current)
@@ -210,6 +239,8 @@ static bool exec_vmclear(struct vcpu *v, const struct insn *in, struct operands 
 }
 
 /* ---- VMREAD, VMWRITE ---- */
+
+#define NO_CURRENT "There is a current VMCS: VMPTRLD makes one current."
 
 /* In a guest: does the hypervisor let it at the shadow VMCS? SDM Vol 3C 25.6.15, 26.1.3. */
 static bool is_shadowed(const struct vcpu *v, u64 encoding, u64 bitmap)
@@ -248,14 +279,14 @@ static bool begin_access(struct vcpu *v, const struct insn *in, bool write, stru
         if (!may_execute(v, in, write ? EXIT_VMWRITE : EXIT_VMREAD))
             return false;
         if (vmx->current == VMX_NO_POINTER) {
-            vmx_fail_invalid(v);
+            refuse(v, NO_CURRENT);
             return true;
         }
     } else {
         if (v->cpl != 0)
             return RAISE_GP0(v);
         if (vmx->vmcs.link_pointer == VMX_NO_POINTER) {
-            vmx_fail_invalid(v);
+            refuse(v, "The VMCS link pointer is not all ones: it names the shadow VMCS.");
             return true;
         }
         a->shadow = vmx->vmcs.link_pointer;
@@ -283,7 +314,7 @@ static bool exec_vmread(struct vcpu *v, const struct insn *in, struct operands *
     if (a.base == NULL)
         return true;
     if (a.field == NULL) {
-        vmx_fail(v, ERROR_FIELD_UNSUPPORTED);
+        fail(v, ERROR_FIELD_UNSUPPORTED, reg_read(v, in->reg, width));
         return true;
     }
     value = vmx_field_read(a.base, a.field, reg_read(v, in->reg, width));
@@ -311,7 +342,7 @@ static bool exec_vmwrite(struct vcpu *v, const struct insn *in, struct operands 
     else if (!load_operand(v, in, x, &value, width))
         return false;
     if (a.field == NULL) {
-        vmx_fail(v, ERROR_FIELD_UNSUPPORTED);
+        fail(v, ERROR_FIELD_UNSUPPORTED, reg_read(v, in->reg, width));
         return true;
     }
     if (a.shadow == VMX_NO_POINTER)
@@ -332,14 +363,16 @@ static bool enter(struct vcpu *v, const struct insn *in, bool launch)
     if (!may_execute(v, in, launch ? EXIT_VMLAUNCH : EXIT_VMRESUME))
         return false;
     vcpu_commit_time(v);
-    if (vmx->current == VMX_NO_POINTER || vmx->is_shadow)
-        vmx_fail_invalid(v);
+    if (vmx->current == VMX_NO_POINTER)
+        refuse(v, NO_CURRENT);
+    else if (vmx->is_shadow)
+        refuse(v, "The current VMCS is not a shadow VMCS.");
     else if ((v->shadow_now & SHADOW_MOV_SS) != 0)
-        vmx_fail(v, ERROR_ENTRY_MOV_SS);
+        fail(v, ERROR_ENTRY_MOV_SS, 0);
     else if (launch && vmx->vmcs.launched != 0)
-        vmx_fail(v, ERROR_VMLAUNCH_NOT_CLEAR);
+        fail(v, ERROR_VMLAUNCH_NOT_CLEAR, vmx->current);
     else if (!launch && vmx->vmcs.launched != 1)
-        vmx_fail(v, ERROR_VMRESUME_NOT_LAUNCHED);
+        fail(v, ERROR_VMRESUME_NOT_LAUNCHED, vmx->current);
     else
         vmx_enter(v, launch);
     return true;
@@ -369,7 +402,7 @@ static bool exec_vmcall(struct vcpu *v, const struct insn *in, struct operands *
         return false;
     if (v->cpl != 0)
         return RAISE_GP0(v);
-    vmx_fail(v, ERROR_VMCALL_IN_ROOT);
+    fail(v, ERROR_VMCALL_IN_ROOT, 0);
     return true;
 }
 
@@ -416,13 +449,13 @@ static bool exec_invept(struct vcpu *v, const struct insn *in, struct operands *
         return false;
     type = reg_read(v, in->reg, operand_width(v));
     if (type != SINGLE && type != GLOBAL) {
-        vmx_fail(v, ERROR_INVALIDATION_OPERAND);
+        fail(v, ERROR_INVALIDATION_OPERAND, type);
         return true;
     }
     if (!load_operand(v, in, x, descriptor, sizeof(descriptor)))
         return false;
     if (type == SINGLE && !vmx_eptp_valid(v, descriptor[0])) {
-        vmx_fail(v, ERROR_INVALIDATION_OPERAND);
+        fail(v, ERROR_INVALIDATION_OPERAND, descriptor[0]);
         return true;
     }
     invalidate(v);
@@ -440,14 +473,17 @@ static bool exec_invvpid(struct vcpu *v, const struct insn *in, struct operands 
         return false;
     type = reg_read(v, in->reg, operand_width(v));
     if (type > KEEP_GLOBALS) {
-        vmx_fail(v, ERROR_INVALIDATION_OPERAND);
+        fail(v, ERROR_INVALIDATION_OPERAND, type);
         return true;
     }
     if (!load_operand(v, in, x, descriptor, sizeof(descriptor)))
         return false;
-    if (descriptor[0] >> 16 != 0 || (type != ALL && descriptor[0] == 0) ||
-        (type == ADDRESS && !canonical(v, descriptor[1]))) {
-        vmx_fail(v, ERROR_INVALIDATION_OPERAND);
+    if (descriptor[0] >> 16 != 0 || (type != ALL && descriptor[0] == 0)) {
+        fail(v, ERROR_INVALIDATION_OPERAND, descriptor[0]);
+        return true;
+    }
+    if (type == ADDRESS && !canonical(v, descriptor[1])) {
+        fail(v, ERROR_INVALIDATION_OPERAND, descriptor[1]);
         return true;
     }
     invalidate(v);

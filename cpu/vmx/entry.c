@@ -4,7 +4,6 @@
 #include "cpu/event.h"
 #include "cpu/flags.h"
 #include "cpu/vmx/apic.h"
-#include "cpu/vmx/fields.h"
 #include "cpu/vmx/insn.h"
 #include "cpu/vmx/internal.h"
 
@@ -68,7 +67,7 @@ static void load_pdptes(struct vcpu *v)
         return;
     }
     for (u32 i = 0; i < 4; i++)
-        s->pdpte[i] = mmu_read_physical(v->mmu, (gpa_t){(s->cr3 & 0xffffffe0) + 8 * i}, 8);
+        s->pdpte[i] = mmu_read_physical(v->mmu, pdpte_address(s->cr3, i), 8);
 }
 
 /* The preemption timer runs from now: SDM Vol 3C 26.5.1. */
@@ -128,18 +127,6 @@ static void load_guest(struct vcpu *v)
 
 /* ---- the whole ---- */
 
-/* The value of a field, for the explanation of a failed entry. */
-static void note_rule(struct vcpu *v, const struct vmx_rule *rule)
-{
-    const struct vmx_field *field = vmx_field_find(v, rule->field);
-
-    v->entry_rule = rule;
-    v->entry_value =
-        field == NULL ? 0 : vmx_field_read((const u8 *)&v->state.vmx.vmcs, field, rule->field);
-    LOG(LOG_GUEST_ERROR, "CPU %u: VM entry refused: %s (field %04x is %llx), %s", v->index,
-        rule->name, rule->field, (unsigned long long)v->entry_value, rule->ref);
-}
-
 /* SDM Vol 3C 27.8: as an exit, without saving anything. */
 static void fail(struct vcpu *v, enum exit_reason reason, u64 qualification)
 {
@@ -159,23 +146,24 @@ void vmx_enter(struct vcpu *v, bool launch)
     u32 bad_msr = 0;
 
     if ((broken = vmx_check_controls(v)) != NULL) {
-        note_rule(v, broken);
+        vmx_explain_entry(v, broken, ERROR_ENTRY_CONTROLS);
         vmx_fail(v, ERROR_ENTRY_CONTROLS);
         return;
     }
     if ((broken = vmx_check_host(v)) != NULL) {
-        note_rule(v, broken);
+        vmx_explain_entry(v, broken, ERROR_ENTRY_HOST_STATE);
         vmx_fail(v, ERROR_ENTRY_HOST_STATE);
         return;
     }
     if ((broken = vmx_check_guest(v)) != NULL) {
-        note_rule(v, broken);
+        vmx_explain_entry(v, broken, 0);
         fail(v, EXIT_ENTRY_GUEST_STATE, broken->qualification);
         return;
     }
     load_guest(v);
     if (c->entry_msr_load_count != 0)
-        bad_msr = vmx_msrs_load(v, c->entry_msr_load_address, c->entry_msr_load_count);
+        bad_msr = vmx_msrs_load(v, "VM-entry MSR-load area", c->entry_msr_load_address,
+                                c->entry_msr_load_count);
     if (bad_msr != 0) {
         fail(v, EXIT_ENTRY_MSR_LOADING, bad_msr);
         return;

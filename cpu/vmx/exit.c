@@ -148,14 +148,13 @@ static void save_other(struct vcpu *v)
 
 static bool load_pdptes(struct vcpu *v)
 {
-    const u64 reserved = physical_reserved(v) | BITS(2, 1) | BITS(8, 5);
     struct cpu_state *s = &v->state;
 
     if (!pae_paging(s->cr0, s->cr4, s->efer))
         return true;
     for (u32 i = 0; i < 4; i++) {
-        s->pdpte[i] = mmu_read_physical(v->mmu, (gpa_t){(s->cr3 & 0xffffffe0) + 8 * i}, 8);
-        if ((s->pdpte[i] & 1) != 0 && (s->pdpte[i] & reserved) != 0)
+        s->pdpte[i] = mmu_read_physical(v->mmu, pdpte_address(s->cr3, i), 8);
+        if (!pdpte_valid(v, s->pdpte[i]))
             return false;
     }
     return true;
@@ -214,6 +213,7 @@ void vmx_abort(struct vcpu *v, enum vmx_abort code)
     const u32 indicator = code;
 
     LOG(LOG_RESET, "CPU %u: VMX abort %u", v->index, indicator);
+    vmx_explain_abort(v, code);
     vmcs_store(v);
     memory_write(v->memory, (hpa_t){vmx->current + 4}, &indicator, sizeof(indicator));
     vmx->abort = code;
@@ -253,7 +253,8 @@ void vmx_host_load(struct vcpu *v)
     mode_update(v);
     v->attention = true;
     if (c->exit_msr_load_count != 0 &&
-        vmx_msrs_load(v, c->exit_msr_load_address, c->exit_msr_load_count) != 0)
+        vmx_msrs_load(v, "VM-exit MSR-load area", c->exit_msr_load_address,
+                      c->exit_msr_load_count) != 0)
         vmx_abort(v, ABORT_LOADING_MSRS);
 }
 
@@ -274,7 +275,8 @@ void vmx_exit(struct vcpu *v)
     v->nmi_unblocked = false;
     v->event.kind = EVENT_NONE;
     if (c->exit_msr_store_count != 0 &&
-        vmx_msrs_store(v, c->exit_msr_store_address, c->exit_msr_store_count) != 0) {
+        vmx_msrs_store(v, "VM-exit MSR-store area", c->exit_msr_store_address,
+                       c->exit_msr_store_count) != 0) {
         vmx_abort(v, ABORT_SAVING_MSRS);
         return;
     }

@@ -6,7 +6,6 @@
 #include "cpu/vmx/vmx.h"
 
 void vmx_succeed(struct vcpu *v);
-void vmx_fail_invalid(struct vcpu *v);
 /* VMfailValid with a number if there is a current VMCS, else VMfailInvalid. */
 void vmx_fail(struct vcpu *v, enum vm_instruction_error error);
 

@@ -8,14 +8,23 @@
 
 /* ---- checks.c, checks_guest.c: the rules of VM entry ---- */
 
-/* One check. It holds, or the entry fails; then the user is told this. */
+/* What a field may hold, bit by bit. */
+struct vmx_bits {
+    u64 must_be_1, may_be_1;
+};
+
+/* One check. It holds, or the entry fails; explain.c then tells the user. */
 struct vmx_rule {
     const char *name;
-    bool (*holds)(const struct vcpu *v, const struct vmcs *c);
-    u16 field; /* encoding of the field it is about */
+    bool (*holds)(const struct vcpu *v, const struct vmcs *c, u32 i);
+    struct vmx_bits (*bits)(const struct vcpu *v, const struct vmcs *c); /* allowed, or NULL */
+    const char *text; /* what must hold, with the allowed values */
+    const char *ref;
+    u16 field; /* encoding of the field it is about; of the first member of an array of them */
+    u16 also[3]; /* fields that it depends on; 0: none */
+    u8 members; /* bit per member of the array, checked in this order; 0: no array */
     u8 qualification; /* of the VM exit; guest-state rules only */
     bool always; /* depends on memory, the injected event or the TPR threshold */
-    const char *ref;
 };
 
 /* What an earlier entry has found valid need not be checked again while nothing writes it: a cache.
@@ -27,6 +36,10 @@ enum vmx_group {
 };
 /* VMWRITE changes a field of the current VMCS. */
 void vmx_field_written(struct vcpu *v, u32 encoding, u64 value);
+
+/* Encoding of the field that breaks the rule, or VMX_RULE_HOLDS. */
+enum { VMX_RULE_HOLDS = 0x10000 };
+u32 vmx_breach(const struct vcpu *v, const struct vmx_rule *rule);
 
 /* The first rule that is broken, or NULL. */
 const struct vmx_rule *vmx_check_controls(struct vcpu *v);
@@ -53,10 +66,22 @@ void vmcs_store(struct vcpu *v); /* the current VMCS to its region */
 void vmcs_make_current(struct vcpu *v, u64 pointer);
 u32 vmcs_revision(struct vcpu *v, u64 pointer);
 
+/* ---- explain.c: why something failed, in words, if the user asks for it (--explain) ---- */
+/* A VM entry breaks this rule: it ends with this error, or (0) with a VM exit. */
+void vmx_explain_entry(struct vcpu *v, const struct vmx_rule *rule, u32 error);
+/* Another VMX instruction fails. value: what it is about, by the error's row. */
+void vmx_explain_fail(struct vcpu *v, u32 error, u64 value);
+void vmx_explain_abort(struct vcpu *v, enum vmx_abort code);
+/* The same without a number, or with a fault: how it ends, and what should hold. */
+void vmx_explain_text(struct vcpu *v, const char *ending, const char *text);
+/* An entry of an MSR area is refused. */
+void vmx_explain_msr(struct vcpu *v, const char *area, u32 number, u32 index, u64 value,
+                     const char *text);
+
 /* ---- msr_area.c ---- */
-/* 0, or the number (from 1) of the entry that failed. */
-u32 vmx_msrs_load(struct vcpu *v, u64 address, u32 count);
-u32 vmx_msrs_store(struct vcpu *v, u64 address, u32 count);
+/* 0, or the number (from 1) of the entry that failed. area: its name, for an explanation. */
+u32 vmx_msrs_load(struct vcpu *v, const char *area, u64 address, u32 count);
+u32 vmx_msrs_store(struct vcpu *v, const char *area, u64 address, u32 count);
 
 /* ---- exit.c ---- */
 /* Load host state after a failed entry or an exit; the host's MSRs too. */

@@ -20,53 +20,94 @@ static bool is_x2apic(u32 index)
     return index >= MSR_X2APIC_FIRST && index <= MSR_X2APIC_LAST;
 }
 
-static bool may_load(const struct msr_entry *e)
+/* What should hold for this entry, if it does not; else NULL. */
+static const char *load_refused(const struct msr_entry *e)
 {
-    return e->index != MSR_FS_BASE && e->index != MSR_GS_BASE && !is_x2apic(e->index) &&
-           e->index != MSR_SMM_MONITOR_CTL && e->index != MSR_UCODE_TRIGGER && e->reserved == 0;
+    if (e->reserved != 0)
+        return "Bits 63:32 of an entry are 0.";
+    if (e->index == MSR_FS_BASE || e->index == MSR_GS_BASE)
+        return "IA32_FS_BASE and IA32_GS_BASE are not in the area: they have fields.";
+    if (is_x2apic(e->index))
+        return "MSRs of the local APIC (800 to 8FF) are not in the area.";
+    if (e->index == MSR_SMM_MONITOR_CTL || e->index == MSR_UCODE_TRIGGER)
+        return "IA32_SMM_MONITOR_CTL and IA32_BIOS_UPDT_TRIG are not in the area.";
+    return NULL;
 }
 
-static bool may_store(const struct msr_entry *e)
+static const char *store_refused(const struct msr_entry *e)
 {
-    return !is_x2apic(e->index) && e->index != MSR_SMBASE && e->reserved == 0;
+    if (e->reserved != 0)
+        return "Bits 63:32 of an entry are 0.";
+    if (is_x2apic(e->index))
+        return "MSRs of the local APIC (800 to 8FF) are not in the area.";
+    if (e->index == MSR_SMBASE)
+        return "IA32_SMBASE is not in the area.";
+    return NULL;
 }
 
-u32 vmx_msrs_load(struct vcpu *v, u64 address, u32 count)
+/* false: the entry is refused, and the user has been told why. */
+static bool load_one(struct vcpu *v, const char *area, u32 number, const struct msr_entry *e)
+{
+    const char *refused = load_refused(e);
+
+    if (refused == NULL && !msr_write(v, e->index, e->value))
+        refused = "WRMSR of this value to this MSR at CPL 0 does not fault.";
+    if (refused == NULL)
+        return true;
+    v->event.kind = EVENT_NONE;
+    vmx_explain_msr(v, area, number, e->index, e->value, refused);
+    return false;
+}
+
+/* The TSC is the host's, not the guest's. */
+static bool store_one(struct vcpu *v, const char *area, u32 number, struct msr_entry *e)
+{
+    const char *refused = store_refused(e);
+
+    if (refused == NULL && e->index == MSR_TSC)
+        e->value = tsc_read(v);
+    else if (refused == NULL && !msr_read(v, e->index, &e->value))
+        refused = "RDMSR of this MSR at CPL 0 does not fault.";
+    if (refused == NULL)
+        return true;
+    v->event.kind = EVENT_NONE;
+    vmx_explain_msr(v, area, number, e->index, e->value, refused);
+    return false;
+}
+
+static bool too_many(struct vcpu *v, const char *area, u32 i)
+{
+    if (i < VMX_MSR_LIST_MAX)
+        return false;
+    vmx_explain_msr(v, area, i + 1, 0, 0, "There are at most 512 entries (IA32_VMX_MISC, 485).");
+    return true;
+}
+
+u32 vmx_msrs_load(struct vcpu *v, const char *area, u64 address, u32 count)
 {
     for (u32 i = 0; i < count; i++) {
         struct msr_entry e;
 
-        if (i >= VMX_MSR_LIST_MAX)
+        if (too_many(v, area, i))
             return i + 1;
         memory_read(v->memory, (hpa_t){address + i * sizeof(e)}, &e, sizeof(e));
-        if (!may_load(&e) || !msr_write(v, e.index, e.value)) {
-            v->event.kind = EVENT_NONE;
+        if (!load_one(v, area, i + 1, &e))
             return i + 1;
-        }
     }
     return 0;
 }
 
-u32 vmx_msrs_store(struct vcpu *v, u64 address, u32 count)
+u32 vmx_msrs_store(struct vcpu *v, const char *area, u64 address, u32 count)
 {
     for (u32 i = 0; i < count; i++) {
         const hpa_t at = {address + i * sizeof(struct msr_entry)};
         struct msr_entry e;
-        bool done;
 
-        if (i >= VMX_MSR_LIST_MAX)
+        if (too_many(v, area, i))
             return i + 1;
         memory_read(v->memory, at, &e, sizeof(e));
-        if (e.index == MSR_TSC) { /* the host's, not the guest's */
-            e.value = tsc_read(v);
-            done = true;
-        } else {
-            done = may_store(&e) && msr_read(v, e.index, &e.value);
-        }
-        if (!done || e.reserved != 0) {
-            v->event.kind = EVENT_NONE;
+        if (!store_one(v, area, i + 1, &e))
             return i + 1;
-        }
         memory_write(v->memory, (hpa_t){at.v + 8}, &e.value, 8);
     }
     return 0;

@@ -39,12 +39,23 @@ static void write_controls(void)
     }
 }
 
+/* A rule on an array of fields is shown with the first of them. */
+static u32 first_field(const struct vmx_rule *rule)
+{
+    u32 i = 0;
+
+    while (rule->members != 0 && (rule->members >> i & 1) == 0)
+        i++;
+    return rule->field + 2 * i;
+}
+
 static void write_rules(const char *title, const struct vmx_rule *rules, u32 count)
 {
-    line("\n## %s\n\n| rule | field | reference |\n|---|---|---|\n", title);
+    line("\n## %s\n\n| rule | field | what must hold | reference |\n|---|---|---|---|\n", title);
     for (u32 i = 0; i < count; i++)
-        line("| %s | %04x %s | %s |\n", rules[i].name, rules[i].field,
-             vmx_field_find(v, rules[i].field)->name, rules[i].ref);
+        line("| %s | %04x %s%s | %s | %s |\n", rules[i].name, first_field(&rules[i]),
+             vmx_field_find(v, first_field(&rules[i]))->name, rules[i].members != 0 ? ", ..." : "",
+             rules[i].text, rules[i].ref);
 }
 
 static void write_fields(void)

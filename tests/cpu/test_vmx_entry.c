@@ -3,6 +3,7 @@
  * The rules of VM entry, SDM Vol 3C 27.2 and 27.3: for each rule an example that breaks it and no
  * rule before it. The VMCS of vmx_guest.h breaks none.
  */
+#include "tests/cpu/explained.h"
 #include "tests/cpu/vmx_guest.h"
 
 struct setting {
@@ -71,7 +72,9 @@ static const struct example examples[] = {
     {"exit_reserved", {{EXIT, 0}}},
     {"save_timer_needs_timer", {ADD(EXIT, EXIT_SAVE_TIMER)}},
     {"exit_msr_store", {{0x2006, BAD_ADDRESS}, {0x400e, 1}}},
-    {"exit_msr_load", {{0x2008, ((u64)1 << 40) - 16}, {0x4010, 2}}},
+    {"exit_msr_store_end", {{0x2006, ((u64)1 << 40) - 16}, {0x400e, 2}}},
+    {"exit_msr_load", {{0x2008, BAD_ADDRESS}, {0x4010, 1}}},
+    {"exit_msr_load_end", {{0x2008, ((u64)1 << 40) - 16}, {0x4010, 2}}},
     {"entry_reserved", {{ENTRY, 0}}},
     {"injection_type", {{INJECT, 0x80000100}}},
     {"injection_vector", {{INJECT, 0x80000203}}},
@@ -82,6 +85,7 @@ static const struct example examples[] = {
     {"injection_error_code", {{INJECT, 0x80000b0d}, {0x4018, 0x10000}}},
     {"injection_length", {{INJECT, 0x80000420}, {0x401a, 16}}},
     {"entry_msr_load", {{0x200a, BAD_ADDRESS}, {0x4014, 1}}},
+    {"entry_msr_load_end", {{0x200a, ((u64)1 << 40) - 32}, {0x4014, 3}}},
 
     {"host_cr0", {{0x6c00, 0x80000001}}},
     {"host_cr4", {{0x6c04, 0x20}}},
@@ -130,7 +134,8 @@ static const struct example examples[] = {
     {"data_types", {{0x481a, 0xc092}}},
     {"code_data_s", {{0x481a, 0xc083}}},
     {"cs_dpl", {{0x4816, 0xa0fb}}},
-    {"ss_dpl", {{SECONDARY, SECONDARY_EPT}, {0x4818, 0xc0f3}, {0x4816, 0xa0fb}}},
+    {"ss_dpl_rpl", {{SECONDARY, SECONDARY_EPT}, {0x4818, 0xc0f3}, {0x4816, 0xa0fb}}},
+    {"ss_dpl", {{0x4818, 0xc0f3}, {0x4816, 0xa093}}},
     {"data_dpl", {{SECONDARY, SECONDARY_EPT}, {0x0806, 0x13}}},
     {"code_data_present", {{0x481a, 0xc013}}},
     {"code_data_reserved", {{0x481a, 0xc193}}},
@@ -142,8 +147,10 @@ static const struct example examples[] = {
     {"ldtr_access_rights", {{0x4820, 0x83}}},
     {"guest_gdtr_base", {{0x6816, NOT_CANONICAL}}},
     {"guest_idtr_base", {{0x6818, NOT_CANONICAL}}},
-    {"guest_table_limits", {{0x4812, 0x10000}}},
-    {"guest_rip", {{0x681e, NOT_CANONICAL}}},
+    {"guest_gdtr_limit", {{0x4810, 0x10000}}},
+    {"guest_idtr_limit", {{0x4812, 0x10000}}},
+    {"guest_rip", {{0x681e, (u64)1 << 32}, {0x4816, 0xc09b}}},
+    {"guest_rip_64", {{0x681e, NOT_CANONICAL}}},
     {"guest_rflags_reserved", {{0x6820, 0}}},
     {"guest_rflags_reserved", {{0x6820, 0xa}}},
     {"guest_rflags_if", {{INJECT, 0x80000020}}},
@@ -183,6 +190,7 @@ static const char *const elsewhere[] = {
     "v86_access_rights",
     "guest_rflags_vm",
     "guest_pdptes",
+    "guest_pdptes_in_memory",
 };
 
 static const struct vmx_rule *broken_rule(void)
@@ -258,6 +266,88 @@ START_TEST(failed_entry_is_reported_by_its_group)
     }
     ck_assert_uint_eq(v->state.vmx.mode, VMX_ROOT);
     ck_assert_uint_eq(vmcs->launched, 0);
+}
+END_TEST
+
+START_TEST(failed_entry_is_explained_by_rule_field_value_and_section)
+{
+    const struct example *example = &examples[_i];
+    const struct vmx_rule *rule;
+    u32 encoding;
+    char field[128];
+
+    for (u32 i = 0; i < ARRAY_SIZE(example->set) && is_set(&example->set[i]); i++)
+        apply(&example->set[i]);
+    rule = broken_rule();
+    encoding = vmx_breach(v, rule);
+    (void)snprintf(field, sizeof(field), " field     %04x %s = %llx\n", encoding,
+                   vmx_field_find(v, encoding)->name,
+                   (unsigned long long)vmx_field_read((u8 *)vmcs, vmx_field_find(v, encoding),
+                                                      encoding));
+    explain_to_file();
+    launch();
+    says(explained(), field);
+    says(explained_text, "CPU 0 at ");
+    says(explained_text, "VMLAUNCH ");
+    says(explained_text, rule->name);
+    says(explained_text, rule->text);
+    says(explained_text, rule->ref);
+}
+END_TEST
+
+/* The masks of a rule that has them say that something is wrong exactly if the rule is broken. */
+START_TEST(allowed_bits_are_what_the_rule_checks)
+{
+    const struct example *example = &examples[_i];
+    const struct vmx_rule *rule;
+    struct vmx_bits bits;
+    u32 encoding;
+    u64 value;
+
+    for (u32 i = 0; i < ARRAY_SIZE(example->set) && is_set(&example->set[i]); i++)
+        apply(&example->set[i]);
+    rule = broken_rule();
+    if (rule->bits == NULL)
+        return;
+    encoding = vmx_breach(v, rule);
+    bits = rule->bits(v, vmcs);
+    value = vmx_field_read((u8 *)vmcs, vmx_field_find(v, encoding), encoding);
+    ck_assert_uint_ne((~value & bits.must_be_1) | (value & ~bits.may_be_1), 0);
+    vmx_field_write((u8 *)vmcs, vmx_field_find(v, encoding), encoding,
+                    (value & bits.may_be_1) | bits.must_be_1);
+    ck_assert_uint_eq(vmx_breach(v, rule), VMX_RULE_HOLDS);
+}
+END_TEST
+
+START_TEST(explanation_names_the_segment_that_is_wrong)
+{
+    vmcs->guest_ar[SEG_FS] = 0xc013;
+    explain_to_file();
+    launch();
+    says(explained(), "field     481c Guest FS access rights = c013\n");
+    says(explained_text, "segment   FS 0010, base 0, limit ffffffff, type 3, S 1, DPL 0, P 0,");
+}
+END_TEST
+
+START_TEST(explanation_lists_wrong_bits_and_the_fields_that_a_rule_depends_on)
+{
+    vmcs->entry_interruption_info = 0x80000b0d;
+    vmcs->entry_exception_error_code = 0x30000;
+    explain_to_file();
+    launch();
+    says(explained(), "allowed   1 in 0, 0 or 1 in ffff, 0 elsewhere\n");
+    says(explained_text, "wrong     bit 16 is 1, bit 17 is 1\n");
+    says(explained_text, "with      4016 VM-entry interruption-information field = 80000b0d\n");
+}
+END_TEST
+
+START_TEST(nothing_is_explained_unless_it_is_asked_for)
+{
+    explain_to_file();
+    log_mask = 0;
+    vmcs->pin_controls = 0;
+    launch();
+    ck_assert_str_eq(explained(), "");
 }
 END_TEST
 
@@ -345,8 +435,23 @@ START_TEST(msr_list_that_cannot_be_loaded_fails_the_entry)
 }
 END_TEST
 
+START_TEST(refused_msr_of_an_area_is_explained)
+{
+    put_value(BITMAP, 0x1d9, 8); /* IA32_DEBUGCTL */
+    put_value(BITMAP + 8, (u64)1 << 40, 8);
+    vmcs->entry_msr_load_address = BITMAP;
+    vmcs->entry_msr_load_count = 1;
+    explain_to_file();
+    launch();
+    says(explained(), "entry 1 of the VM-entry MSR-load area is refused\n");
+    says(explained_text, "rule      WRMSR of this value to this MSR at CPL 0 does not fault.\n");
+    says(explained_text, "MSR       1d9 = 10000000000\n");
+}
+END_TEST
+
 START_TEST(wrong_host_address_size_aborts)
 {
+    explain_to_file();
     LAUNCH_INTO("\x0f\x01\xc1", 0);
     vmcs->exit_controls &= ~EXIT_HOST_64;
     v->alone = false;
@@ -354,6 +459,44 @@ START_TEST(wrong_host_address_size_aborts)
     ck_assert_uint_eq(v->state.vmx.abort, ABORT_HOST_ADDRESS_SIZE);
     ck_assert(was_shut_down);
     ck_assert_uint_eq(get(VMCS_REGION + 4, 4), ABORT_HOST_ADDRESS_SIZE);
+    says(explained(), "VMX abort 6: the guest is in IA-32e mode and");
+}
+END_TEST
+
+/* ---- explanations of other instructions ---- */
+
+START_TEST(failed_vmread_is_explained_by_its_encoding)
+{
+    explain_to_file();
+    v->state.reg[REG_RAX] = 0x6826;
+    v->state.reg[REG_RCX] = 0x7000;
+    RUN("\x0f\x78\xc2\x0f\x78\xca", 2); /* vmread rdx, rax; vmread rdx, rcx */
+    says(explained(), "VMREAD fails with VM-instruction error 12 (");
+    says(explained_text, "encoding  7000\n");
+    ck_assert_ptr_null(strstr(explained_text, "6826"));
+}
+END_TEST
+
+START_TEST(vmfail_invalid_is_explained)
+{
+    v->state.vmx.current = VMX_NO_POINTER;
+    explain_to_file();
+    launch();
+    says(explained(), "VMLAUNCH fails with VMfailInvalid\n");
+    says(explained_text, "There is a current VMCS");
+}
+END_TEST
+
+START_TEST(refused_vmxon_is_explained_by_what_it_needs)
+{
+    RUN("\x0f\x01\xc4", 1); /* vmxoff */
+    v->state.feature_control = 1;
+    explain_to_file();
+    v->state.reg[REG_RAX] = 0x8000;
+    RUN("\xf3\x0f\xc7\x30", 1); /* vmxon [rax] */
+    at_handler(VEC_GP);
+    says(explained(), "VMXON fails with #GP(0)\n");
+    says(explained_text, "IA32_FEATURE_CONTROL (3A) is locked (bit 0) and enables VMXON");
 }
 END_TEST
 
@@ -372,6 +515,16 @@ static void add(Suite *suite)
     tcase_add_test(tc, injected_software_interrupt_returns_behind_its_instruction);
     tcase_add_test(tc, msr_list_that_cannot_be_loaded_fails_the_entry);
     tcase_add_test(tc, wrong_host_address_size_aborts);
+    tcase_add_test(tc, refused_msr_of_an_area_is_explained);
+    tcase_add_loop_test(tc, failed_entry_is_explained_by_rule_field_value_and_section, 0,
+                        (int)ARRAY_SIZE(examples));
+    tcase_add_loop_test(tc, allowed_bits_are_what_the_rule_checks, 0, (int)ARRAY_SIZE(examples));
+    tcase_add_test(tc, explanation_names_the_segment_that_is_wrong);
+    tcase_add_test(tc, explanation_lists_wrong_bits_and_the_fields_that_a_rule_depends_on);
+    tcase_add_test(tc, nothing_is_explained_unless_it_is_asked_for);
+    tcase_add_test(tc, failed_vmread_is_explained_by_its_encoding);
+    tcase_add_test(tc, vmfail_invalid_is_explained);
+    tcase_add_test(tc, refused_vmxon_is_explained_by_what_it_needs);
     suite_add_tcase(suite, tc);
 }
 

@@ -102,7 +102,7 @@ static const struct vmx_rule *first_broken(const struct vcpu *v, const struct vm
                                            u32 count)
 {
     for (u32 i = 0; i < count; i++) {
-        if (!rules[i].holds(v, &v->state.vmx.vmcs))
+        if (vmx_breach(v, &rules[i]) != VMX_RULE_HOLDS)
             return &rules[i];
     }
     return NULL;
