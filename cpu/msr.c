@@ -243,7 +243,7 @@ static bool write_mc(struct vcpu *v, const struct msr_def *def, u32 index, u64 v
 
 static bool write_feature_control(struct vcpu *v, const struct msr_def *def, u32 index, u64 value)
 {
-    if ((v->state.feature_control & 1) != 0) /* locked until RESET */
+    if ((v->state.feature_control & FEATURE_CONTROL_LOCKED) != 0) /* until RESET */
         return RAISE_GP0(v);
     return write_plain(v, def, index, value);
 }
@@ -362,7 +362,7 @@ const struct msr_def msr_table[] = {
     {0x1b, 1, "IA32_APIC_BASE", F_APIC, MSR_ANY, MSR_NO_STATE, 0, 0, 0, APIC, "SDM Vol 3A 11.4.4"},
     {0x2a, 1, "MSR_EBL_CR_POWERON", F_ALWAYS, MSR_INTEL, MSR_NO_STATE, 0, 0, 0, PLAIN, "SDM Vol 4 table 2-2"},
     {0x34, 1, "MSR_SMI_COUNT", F_ALWAYS, MSR_INTEL, MSR_NO_STATE, 0, 0, 0, CONSTANT, "SDM Vol 4 table 2-20"},
-    {0x3a, 1, "IA32_FEATURE_CONTROL", F_VMX, MSR_INTEL, STATE(feature_control), BIT(0) | BIT(2), ~(BIT(0) | BIT(2)), 0, read_plain, write_feature_control, "SDM Vol 3C 24.7"},
+    {0x3a, 1, "IA32_FEATURE_CONTROL", F_VMX, MSR_INTEL, STATE(feature_control), FEATURE_CONTROL_LOCKED | FEATURE_CONTROL_VMX, ~(FEATURE_CONTROL_LOCKED | FEATURE_CONTROL_VMX), 0, read_plain, write_feature_control, "SDM Vol 3C 24.7"},
     {0x3b, 1, "IA32_TSC_ADJUST", F_TSC_ADJUST, MSR_ANY, STATE(tsc_adjust), ALL, 0, 0, read_plain, write_tsc_adjust, "SDM Vol 3B 18.17.3"},
     {0x48, 1, "IA32_SPEC_CTRL", F_SPEC_CTRL, MSR_ANY, STATE(spec_ctrl), BITS(1, 0) | BIT(10), ~(BITS(1, 0) | BIT(10)), 0, PLAIN, "SDM Vol 4 table 2-2"},
     {0x49, 1, "IA32_PRED_CMD", F_SPEC_CTRL, MSR_ANY, MSR_NO_STATE, 0, BITS(63, 1), 0, read_none, write_plain, "SDM Vol 4 table 2-2"},

@@ -128,6 +128,7 @@ void vcpu_reset(struct vcpu *v, bool init)
     s->pat = 0x0007040600070406;
     s->misc_enable = 1;
     s->smbase = 0x30000;
+    s->feature_control = v->feature_control_at_reset;
     msr_reset(v);
     if (v->index != 0)
         s->activity = ACTIVITY_WAIT_SIPI;

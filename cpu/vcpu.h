@@ -190,6 +190,7 @@ struct vcpu {
     bool vmx_valid_long; /* L1 was in long mode then */
     u8 vmx_field_row[512]; /* see cpu/vmx/fields.c */
     u64 vmx_cr4_fixed1;
+    u64 feature_control_at_reset; /* IA32_FEATURE_CONTROL as firmware leaves it after RESET */
     bool nmi_unblocked; /* by the IRET that exits */
     u64 guest_deadline; /* virtual time of the preemption timer's end, or all ones */
 

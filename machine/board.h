@@ -43,6 +43,7 @@ struct board_config {
     u64 seed; /* RDRAND, RDSEED */
     i64 date; /* of the RTC at power-on, seconds since 1970 */
     bool pit, hpet, acpi;
+    bool feature_control_locked; /* IA32_FEATURE_CONTROL: by firmware, with VMX enabled */
     bool com[BOARD_SERIALS];
     struct byte_port serial[BOARD_SERIALS];
     struct byte_port debug_console; /* port E9; put NULL: no such port */

@@ -35,6 +35,7 @@ struct config {
     u32 chardevs;
     bool nographic, no_display, no_defaults;
     bool pit, hpet, acpi;
+    bool feature_control_locked;
     bool pc_testdev, pci_testdev;
     bool debug_exit;
     u16 debug_exit_port;

@@ -217,6 +217,14 @@ static bool machine_switch(struct config *config, const struct property *p, stru
            error_set(error, "-machine %s: '%s' is neither on nor off", p->key, p->value);
 }
 
+/* IA32_FEATURE_CONTROL after RESET. */
+static bool machine_feature_control(struct config *config, const char *value, struct error *error)
+{
+    config->feature_control_locked = strcmp(value, "locked-on") == 0;
+    return config->feature_control_locked || strcmp(value, "open") == 0 ||
+           error_set(error, "-machine feature-control: '%s' is neither open nor locked-on", value);
+}
+
 static bool machine_type(const char *name, struct error *error)
 {
     if (strcmp(name, "pc") == 0 || strncmp(name, "pc-i440fx", 9) == 0)
@@ -241,6 +249,9 @@ bool option_machine(struct config *config, const char *value, struct error *erro
                 return false;
         } else if (strcmp(p.key, "accel") == 0) {
             if (!option_accel(config, p.value, error))
+                return false;
+        } else if (strcmp(p.key, "feature-control") == 0) {
+            if (!machine_feature_control(config, p.value, error))
                 return false;
         } else if (!machine_switch(config, &p, error)) {
             return false;

@@ -3,6 +3,7 @@
 #include "machine/cpu_wires.h"
 
 #include "base/check.h"
+#include "cpu/control.h"
 #include "cpu/event.h"
 #include "devices/ports.h"
 
@@ -175,6 +176,8 @@ bool board_cpu_create(struct board_cpu *cpu, struct error *error)
     cpu->v->now = &board->clock.now;
     cpu->v->next_deadline = &board->clock.next_deadline;
     vcpu_configure(cpu->v, board->config.cpu, cpu->index, board->config.cpus, board->config.seed);
+    if (board->config.feature_control_locked && has_feature(cpu->v, F_VMX))
+        cpu->v->feature_control_at_reset = FEATURE_CONTROL_LOCKED | FEATURE_CONTROL_VMX;
     config.x2apic = has_feature(cpu->v, F_X2APIC);
     config.deadline = has_feature(cpu->v, F_TSC_DEADLINE);
     cpu->lapic = lapic_create(&board->clock, board->lapic_bus, &config, error);

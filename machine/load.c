@@ -107,6 +107,7 @@ static struct board_config board_config_of(struct machine *m)
         .pit = c->pit,
         .hpet = c->hpet,
         .acpi = c->acpi,
+        .feature_control_locked = c->feature_control_locked,
         .pc_testdev = c->pc_testdev,
         .pci_testdev = c->pci_testdev,
         .debug_exit_port = c->debug_exit ? c->debug_exit_port : 0,

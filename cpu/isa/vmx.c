@@ -107,7 +107,7 @@ static bool store_operand(struct vcpu *v, const struct insn *in, const struct op
 /* What should hold for VMXON, if it does not; else NULL. */
 static const char *vmxon_refused(const struct vcpu *v)
 {
-    enum { LOCKED = 1, OUTSIDE_SMX = 4 };
+    const u64 enabled = FEATURE_CONTROL_LOCKED | FEATURE_CONTROL_VMX;
     const struct cpu_state *s = &v->state;
 
     if (v->cpl != 0)
@@ -120,7 +120,7 @@ static const char *vmxon_refused(const struct vcpu *v)
         return "The processor is not in A20M mode.";
     if (s->in_smm != 0)
         return "The processor is not in system-management mode.";
-    if ((s->feature_control & (LOCKED | OUTSIDE_SMX)) != (LOCKED | OUTSIDE_SMX))
+    if ((s->feature_control & enabled) != enabled)
         return "IA32_FEATURE_CONTROL (3A) is locked (bit 0) and enables VMXON outside SMX (bit 2).";
     return NULL;
 }

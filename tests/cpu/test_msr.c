@@ -131,6 +131,30 @@ START_TEST(vendors_have_their_own_registers)
 }
 END_TEST
 
+START_TEST(feature_control_is_locked_until_reset)
+{
+    ck_assert(msr_write(v, 0x3a, 4));
+    ck_assert(msr_write(v, 0x3a, 1));
+    write_fails(0x3a, 5);
+    vcpu_reset(v, true); /* INIT */
+    ck_assert_uint_eq(read_ok(0x3a), 1);
+    vcpu_reset(v, false);
+    ck_assert_uint_eq(read_ok(0x3a), 0);
+    ck_assert(msr_write(v, 0x3a, 5));
+}
+END_TEST
+
+START_TEST(firmware_locks_feature_control_after_each_reset)
+{
+    v->feature_control_at_reset = 5;
+    for (u32 i = 0; i < 2; i++) {
+        vcpu_reset(v, false);
+        ck_assert_uint_eq(read_ok(0x3a), 5);
+        write_fails(0x3a, 5);
+    }
+}
+END_TEST
+
 START_TEST(rdmsr_and_wrmsr_use_edx_eax)
 {
     v->state.reg[REG_RCX] = 0xc0000102;
@@ -172,6 +196,8 @@ static void add(Suite *suite)
     tcase_add_test(t, tsc_and_tsc_adjust_move_together);
     tcase_add_test(t, machine_check_banks_follow_their_rules);
     tcase_add_test(t, vendors_have_their_own_registers);
+    tcase_add_test(t, feature_control_is_locked_until_reset);
+    tcase_add_test(t, firmware_locks_feature_control_after_each_reset);
     tcase_add_test(t, rdmsr_and_wrmsr_use_edx_eax);
     tcase_add_test(t, rdtsc_counts_instructions_within_a_block);
     tcase_add_test(t, random_numbers_depend_on_the_seed_only);

@@ -128,6 +128,7 @@ START_TEST(unknown_words_are_refused)
         "-kernel x --mmu=shadow --shadow-roles=some",
         "-kernel x --mmu=walk --shadow-dump",
         "-kernel x --stats=xml",
+        "-kernel x -machine feature-control=on",
     };
 
     for (u32 i = 0; i < ARRAY_SIZE(lines); i++) {
@@ -194,6 +195,25 @@ START_TEST(run_options_are_numbers)
 }
 END_TEST
 
+START_TEST(feature_control_is_open_unless_it_is_locked_on)
+{
+    ck_assert_int_eq(parse("-kernel x"), CONFIG_RUN);
+    ck_assert(!config.feature_control_locked);
+    ck_assert_int_eq(parse("-kernel x -machine pc,feature-control=locked-on"), CONFIG_RUN);
+    ck_assert(config.feature_control_locked);
+    ck_assert_int_eq(parse("-kernel x -M pc,feature-control=open"), CONFIG_RUN);
+    ck_assert(!config.feature_control_locked);
+}
+END_TEST
+
+START_TEST(explain_is_a_log_category)
+{
+    log_mask = 0;
+    ck_assert_int_eq(parse("-kernel x --explain"), CONFIG_RUN);
+    ck_assert_uint_eq(log_mask, 1u << LOG_EXPLAIN);
+}
+END_TEST
+
 START_TEST(option_table_has_no_name_twice)
 {
     for (const struct option *o = options; o->name != NULL; o++) {
@@ -220,6 +240,8 @@ int main(void)
     tcase_add_test(tc, date_is_fixed_unless_the_host_is_asked);
     tcase_add_test(tc, actions_choose_what_a_reset_does);
     tcase_add_test(tc, run_options_are_numbers);
+    tcase_add_test(tc, feature_control_is_open_unless_it_is_locked_on);
+    tcase_add_test(tc, explain_is_a_log_category);
     tcase_add_test(tc, option_table_has_no_name_twice);
     suite_add_tcase(suite, tc);
     runner = srunner_create(suite);

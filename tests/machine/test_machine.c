@@ -19,6 +19,16 @@ static const u8 work_code[] = {
     0xfe, 0x0f, 0x31, 0x87, 0x00, 0x10, 0xe2, 0xef, 0x88, 0xc4, 0xb0, 0x05, 0xe6, 0xf4, 0xf4,
 };
 
+/* A boot sector: the first time WRMSR 3Ah, 1 unless it is locked, and a reset by port CF9h; the
+ * second time OUT F4h of its low byte. xor ax,ax; mov ds,ax; mov ecx,3ah; rdmsr; cmp byte [600h],0;
+ * jne 2f inc byte [600h]; test al,1; jnz 1f; inc ax; wrmsr 1: mov dx,0cf9h; mov al,6; out dx,al;
+ * hlt 2: out 0f4h,al; hlt */
+static const u8 feature_control_code[] = {
+    0x31, 0xc0, 0x8e, 0xd8, 0x66, 0xb9, 0x3a, 0x00, 0x00, 0x00, 0x0f, 0x32, 0x80, 0x3e,
+    0x00, 0x06, 0x00, 0x75, 0x12, 0xfe, 0x06, 0x00, 0x06, 0xa8, 0x01, 0x75, 0x03, 0x40,
+    0x0f, 0x30, 0xba, 0xf9, 0x0c, 0xb0, 0x06, 0xee, 0xf4, 0xe6, 0xf4, 0xf4,
+};
+
 /* Multiboot, 32 bits: copies the part behind OUT to 8000h, starts the other CPUs there by INIT and
  * SIPI, and then all take tickets (LOCK XADD [600h]) until 3000, each writing its mark into
  * [1000h + ticket]; the first CPU ends with OUT F4h, 0. */
@@ -115,6 +125,16 @@ START_TEST(debug_exit_sets_the_status)
 {
     write_image(work_code, sizeof(work_code));
     ck_assert_int_eq(run(plain, 0, false).status, 5 << 1 | 1);
+}
+END_TEST
+
+START_TEST(feature_control_is_open_after_reset_unless_firmware_locks_it)
+{
+    static const char *const locked[] = {"-machine", "feature-control=locked-on", NULL};
+
+    write_image(feature_control_code, sizeof(feature_control_code));
+    ck_assert_int_eq(run(plain, 0, false).status, 0 << 1 | 1);
+    ck_assert_int_eq(run(locked, 0, false).status, 5 << 1 | 1);
 }
 END_TEST
 
@@ -259,6 +279,7 @@ int main(void)
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, debug_exit_sets_the_status);
+    tcase_add_test(tc, feature_control_is_open_after_reset_unless_firmware_locks_it);
     tcase_add_test(tc, two_runs_end_in_the_same_state);
     tcase_add_test(tc, stopping_and_dropping_caches_changes_nothing);
     tcase_add_test(tc, the_hash_sees_one_changed_instruction);
