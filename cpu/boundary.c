@@ -47,9 +47,11 @@ void event_signal_sipi(struct vcpu *v, u8 vector)
 
 /* ---- what may be taken now ---- */
 
+/* Not in the shadow of STI or MOV SS, which would have to be saved: SDM Vol 3C 32.14.1. */
 static bool smi_ready(const struct cpu_state *s)
 {
-    return s->smi_pending != 0 && s->in_smm == 0 && s->activity != ACTIVITY_WAIT_SIPI;
+    return s->smi_pending != 0 && s->in_smm == 0 && s->shadow == 0 &&
+           s->activity != ACTIVITY_WAIT_SIPI;
 }
 
 static bool init_ready(const struct cpu_state *s)
@@ -122,6 +124,8 @@ static void take_init(struct vcpu *v)
     const u8 sipi_vector = v->state.sipi_vector;
 
     LOG(LOG_RESET, "CPU %u: INIT", v->index);
+    if (v->wires.apic_init != NULL)
+        v->wires.apic_init(v->wires.ctx);
     vcpu_reset(v, true);
     v->state.activity = v->index == 0 ? ACTIVITY_ACTIVE : ACTIVITY_WAIT_SIPI;
     v->state.sipi_pending = sipi_pending;

@@ -110,6 +110,7 @@ struct cpu_wires {
     void (*ferr)(void *ctx, bool level); /* FERR#: IRQ13 */
     void (*shutdown)(void *ctx); /* triple fault: the CPU is now in ACTIVITY_SHUTDOWN */
     u32 (*apic_id)(void *ctx); /* initial APIC ID, for CPUID */
+    void (*apic_init)(void *ctx); /* the processor takes an INIT: its APIC is reset too */
     void (*apic_eoi)(void *ctx); /* the processor's own write to the EOI register */
     /* A halted CPU has something to look at when virtual time reaches this. */
     void (*wake_at)(void *ctx, u64 time);

@@ -106,6 +106,13 @@ static void wake(void *ctx)
     cpu->signalled = true;
 }
 
+static void wire_apic_init(void *ctx)
+{
+    struct board_cpu *cpu = ctx;
+
+    lapic_init(cpu->lapic);
+}
+
 static void wire_apic_eoi(void *ctx)
 {
     struct board_cpu *cpu = ctx;
@@ -124,11 +131,7 @@ static void apic_signal(void *ctx, enum cpu_signal signal, u32 value)
     case CPU_INTR: event_signal_intr(cpu->v, value != 0); break;
     case CPU_NMI: event_signal_nmi(cpu->v); break;
     case CPU_SMI: event_signal_smi(cpu->v); break;
-    case CPU_INIT:
-        if (cpu->v->state.vmx.mode == VMX_OFF) /* else it stays pending, or exits */
-            lapic_init(cpu->lapic);
-        event_signal_init(cpu->v);
-        break;
+    case CPU_INIT: event_signal_init(cpu->v); break;
     case CPU_SIPI: event_signal_sipi(cpu->v, (u8)value); break;
     }
 }
@@ -158,6 +161,7 @@ bool board_cpu_create(struct board_cpu *cpu, struct error *error)
         .ferr = wire_ferr,
         .shutdown = wire_shutdown,
         .apic_id = wire_apic_id,
+        .apic_init = wire_apic_init,
         .apic_eoi = wire_apic_eoi,
         .wake_at = wire_wake_at,
     };

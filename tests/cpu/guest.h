@@ -66,6 +66,7 @@ static struct vcpu *v;
 static u64 now, next_deadline;
 static u64 port_writes, last_port;
 static bool was_shut_down;
+static u32 apic_resets;
 static u8 ack_vector;
 static char warnings[1024];
 
@@ -95,6 +96,12 @@ UNUSED static void shut_down(void *ctx)
 {
     (void)ctx;
     was_shut_down = true;
+}
+
+UNUSED static void apic_init(void *ctx)
+{
+    (void)ctx;
+    apic_resets++;
 }
 
 UNUSED static u32 apic_id(void *ctx)
@@ -178,13 +185,15 @@ UNUSED static void guest_create(const char *cpu)
                                     .port_write = port_write,
                                     .int_ack = int_ack,
                                     .shutdown = shut_down,
-                                    .apic_id = apic_id};
+                                    .apic_id = apic_id,
+                                    .apic_init = apic_init};
     struct cpu_config config;
     struct error error;
 
     now = 0;
     next_deadline = ~(u64)0;
     was_shut_down = false;
+    apic_resets = 0;
     ack_vector = 0x40;
     port_writes = 0;
     memory = memory_create(46);

@@ -501,6 +501,17 @@ START_TEST(smi_saves_everything_and_rsm_restores_it)
 }
 END_TEST
 
+START_TEST(smi_waits_for_the_end_of_a_shadow)
+{
+    event_signal_smi(v);
+    v->state.shadow = SHADOW_STI;
+    ck_assert(!event_pending(v));
+    v->state.shadow = 0;
+    ck_assert(event_pending(v) && event_boundary(v));
+    ck_assert_int_eq(v->state.in_smm, 1);
+}
+END_TEST
+
 START_TEST(rsm_outside_smm_is_undefined)
 {
     ck_assert(!smm_return(v));
@@ -525,6 +536,7 @@ static void add_protected(TCase *t)
     tcase_add_test(t, exception_in_v86_pushes_the_segment_registers);
     tcase_add_test(t, int_n_in_v86_needs_iopl_3);
     tcase_add_test(t, vme_redirects_int_n_by_the_bitmap);
+    tcase_add_test(t, smi_waits_for_the_end_of_a_shadow);
     tcase_add_test(t, rsm_outside_smm_is_undefined);
 }
 

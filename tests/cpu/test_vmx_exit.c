@@ -40,6 +40,36 @@ START_TEST(vmxoff_leaves_vmx_operation)
 }
 END_TEST
 
+/* SDM Vol 3C 24.8, "Restrictions on VMX Operation". */
+START_TEST(init_is_blocked_in_root_operation_and_taken_after_vmxoff)
+{
+    const u64 rip = v->state.reg[REG_RIP];
+
+    event_signal_init(v);
+    RUN("\x90\x0f\x01\xc4", 1); /* nop; vmxoff */
+    ck_assert_uint_eq(v->state.init_pending, 1);
+    ck_assert_uint_eq(v->state.reg[REG_RIP], rip + 1);
+    ck_assert_uint_eq(apic_resets, 0);
+    v->alone = false;
+    (void)vcpu_run(v, 2);
+    ck_assert_uint_eq(v->state.vmx.mode, VMX_OFF);
+    ck_assert_uint_eq(v->state.init_pending, 0);
+    ck_assert_uint_eq(v->state.cr0 & CR0_PE, 0);
+    ck_assert_uint_eq(apic_resets, 1);
+}
+END_TEST
+
+START_TEST(init_in_a_guest_exits_and_resets_nothing)
+{
+    event_signal_init(v);
+    launch();
+    expect_exit(EXIT_INIT);
+    ck_assert_uint_eq(vmcs->guest_rip, L2_CODE);
+    ck_assert_uint_eq(v->state.init_pending, 0);
+    ck_assert_uint_eq(apic_resets, 0);
+}
+END_TEST
+
 /* One instruction of L2, the controls that it needs, and what the exit says. */
 static const struct instruction_exit {
     const char *code;
@@ -247,6 +277,8 @@ static void add(Suite *suite)
     tcase_add_test(tc, vmcall_exits_and_vmresume_goes_on_behind_it);
     tcase_add_test(tc, vmlaunch_needs_a_clear_vmcs_and_vmresume_a_launched_one);
     tcase_add_test(tc, vmxoff_leaves_vmx_operation);
+    tcase_add_test(tc, init_is_blocked_in_root_operation_and_taken_after_vmxoff);
+    tcase_add_test(tc, init_in_a_guest_exits_and_resets_nothing);
     tcase_add_loop_test(tc, instructions_exit_with_qualification_information_and_length, 0,
                         (int)ARRAY_SIZE(instruction_exits));
     tcase_add_test(tc, exception_in_the_bitmap_exits_and_others_do_not);
