@@ -174,22 +174,23 @@ void smm_enter(struct vcpu *v)
 
     LOG(LOG_INT, "CPU %u: SMI", v->index);
     flags_commit(v);
+    vmx_smi(v);
     memory_smram_read(v->memory, at, area, sizeof(area));
     save(v, area, has_feature(v, F_LM));
     memory_smram_write(v->memory, at, area, sizeof(area));
     v->state.activity = ACTIVITY_ACTIVE;
-    vmx_smi(v);
     enter_mode(v);
     mode_update(v);
 }
 
-/* SDM Vol 3C 32.15: what a save area must not ask for. */
+/* SDM Vol 3C 32.15 and 32.14.2, "Default Treatment of RSM": what a save area must not ask for. */
 static bool area_is_valid(const struct vcpu *v)
 {
     const struct cpu_state *s = &v->state;
 
     return (s->cr0 & (CR0_PG | CR0_PE)) != CR0_PG && (s->cr0 & (CR0_NW | CR0_CD)) != CR0_NW &&
-           s->cr0 >> 32 == 0 && canonical_storable(v, s->reg[REG_RIP]) &&
+           s->cr0 >> 32 == 0 && (s->cr4 & CR4_VMXE) == 0 &&
+           canonical_storable(v, s->reg[REG_RIP]) &&
            ((s->efer & EFER_LMA) == 0 || (s->cr4 & CR4_PAE) != 0);
 }
 
@@ -220,7 +221,8 @@ bool smm_return(struct vcpu *v)
     v->state.efer = efer & ~(EFER_LMA | EFER_LME); /* the checked writes rebuild what depends */
     v->state.cr0 = cr0 & ~CR0_PG;
     v->state.cr4 = 0;
-    if (!cr4_write(v, cr4 & ~CR4_PCIDE) || ((efer & EFER_LMA) == 0 && !cr0_write(v, cr0))) {
+    if (!cr4_write(v, cr4 & ~CR4_PCIDE) ||
+        ((efer & EFER_LMA) == 0 && !cr0_write(v, vmx_rsm_has_pdptes(v) ? cr0 & ~CR0_PG : cr0))) {
         v->event.kind = EVENT_NONE;
         event_shutdown(v);
         return true;

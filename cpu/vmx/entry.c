@@ -233,22 +233,38 @@ u64 vmx_guest_tsc(const struct vcpu *v, u64 tsc)
 
 /* ---- system-management mode, default treatment: SDM Vol 3C 32.14.1, 32.14.2 ---- */
 
+/* The PDPTE registers of a guest under EPT are kept in their fields: in system-management mode its
+ * second stage is off, and the next VM exit writes the fields anyway. */
 void vmx_smi(struct vcpu *v)
 {
+    const struct cpu_state *s = &v->state;
     struct vmx_state *vmx = &v->state.vmx;
 
+    vmx->smm_pdptes =
+        vmx_guest_has_secondary(v, SECONDARY_EPT) && pae_paging(s->cr0, s->cr4, s->efer);
+    if (vmx->smm_pdptes != 0)
+        memcpy(vmx->vmcs.guest_pdpte, s->pdpte, sizeof(vmx->vmcs.guest_pdpte));
     vmx->smm_mode = vmx->mode;
     vmx->smm_vmxe = (v->state.cr4 & CR4_VMXE) != 0;
     vmx->mode = VMX_OFF;
+    v->state.cr4 &= ~CR4_VMXE;
+}
+
+bool vmx_rsm_has_pdptes(const struct vcpu *v)
+{
+    return v->state.vmx.smm_pdptes != 0;
 }
 
 void vmx_rsm(struct vcpu *v)
 {
     struct vmx_state *vmx = &v->state.vmx;
 
+    if (vmx_rsm_has_pdptes(v))
+        memcpy(v->state.pdpte, vmx->vmcs.guest_pdpte, sizeof(v->state.pdpte));
     vmx->mode = vmx->smm_mode;
     vmx->smm_mode = VMX_OFF;
     if (vmx->smm_vmxe != 0)
         v->state.cr4 |= CR4_VMXE;
     vmx->smm_vmxe = 0;
+    vmx->smm_pdptes = 0;
 }

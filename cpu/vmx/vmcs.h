@@ -111,7 +111,8 @@ struct vmx_state {
     u8 eoi_vector;
     u8 smm_vmxe; /* CR4.VMXE before the SMI */
     u8 is_shadow; /* the current VMCS is a shadow VMCS */
-    u8 reserved[4];
+    u8 smm_pdptes; /* the guest's PDPTE registers before the SMI are in their fields */
+    u8 reserved[3];
     struct vmcs vmcs; /* the current one */
 };
 

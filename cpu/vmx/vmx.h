@@ -100,5 +100,7 @@ struct guest_exit *vmx_exit_begin(struct vcpu *v, enum exit_reason reason);
 /* SMI and RSM: SDM Vol 3C 32.14. */
 void vmx_smi(struct vcpu *v);
 void vmx_rsm(struct vcpu *v);
+/* RSM will return to a guest whose PDPTEs are not in memory that it could read: EPT is on. */
+bool vmx_rsm_has_pdptes(const struct vcpu *v);
 
 #endif

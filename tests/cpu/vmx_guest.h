@@ -84,11 +84,9 @@ UNUSED static void valid_vmcs(void)
     vmcs->host_rsp = HOST_STACK;
 }
 
-/* As far as VMXON and VMPTRLD, by instructions. */
-UNUSED static void vmx_create(void)
+/* From an L1 in any mode as far as VMXON and VMPTRLD, by instructions. */
+UNUSED static void vmx_begin(void)
 {
-    guest_create("max");
-    guest_long();
     v->state.cr0 |= CR0_NE;
     v->state.cr4 |= CR4_VMXE | CR4_OSFXSR;
     v->state.feature_control = 5;
@@ -107,6 +105,13 @@ UNUSED static void vmx_create(void)
     ck_assert_uint_eq(v->state.vmx.mode, VMX_ROOT);
     RUN("\x0f\xc7\x31", 1); /* vmptrld [rcx] */
     vmcs = &v->state.vmx.vmcs;
+}
+
+UNUSED static void vmx_create(void)
+{
+    guest_create("max");
+    guest_long();
+    vmx_begin();
     valid_vmcs();
 }
 
