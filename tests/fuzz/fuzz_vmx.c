@@ -7,9 +7,11 @@
  *    VMCS as it was, all of them evaluated anew;
  *  - VMfail changes flags, RIP and the VM-instruction error, nothing else;
  *  - the shadow's audit;
+ *  - what is explained of all that (--explain) can be printed;
  *  - a second run by guest walks, with caches dropped between operations, ends in equal state.
  * Input: settings, then operations (enum op).
  */
+#include "base/log.h"
 #include "cpu/vmx/fields.h"
 #include "tests/fuzz/fuzz.h"
 #include "tests/fuzz/vmx_world.h"
@@ -39,6 +41,7 @@ enum op {
     OP_REPAIR, /* the registers of L1 */
     OP_RAW, /* L1 runs bytes of the input */
     OP_GO_ON, /* run whatever runs */
+    OP_CHANGED, /* an entry with one field changed, and back */
     OPS,
 };
 
@@ -318,6 +321,42 @@ static void do_entry(struct world *w, struct fuzz_input *in, bool launch)
     (void)vcpu_run(w->v, fuzz_take(in, 1) % GUEST_MAX);
 }
 
+static void write_field(struct world *w, u32 encoding, u64 value)
+{
+    w->v->state.reg[REG_RCX] = encoding;
+    w->v->state.reg[REG_RDX] = value;
+    EXECUTE(w, "\x0f\x79\xca", 0); /* vmwrite rcx, rdx */
+}
+
+/* Mostly part of a segment register, or what the rules on them depend on. */
+static u32 changed_field(struct fuzz_input *in)
+{
+    static const u16 segments[] = {0x0800, 0x4800, 0x4814, 0x6806};
+    static const u16 others[] = {0x6820, 0x400c, 0x4012, 0x401e, 0x6800};
+    const u32 which = (u32)fuzz_take(in, 1);
+    const u32 index = which / 6;
+
+    switch (which % 6) {
+    case 4: return others[index % ARRAY_SIZE(others)];
+    case 5: return vmx_fields[fuzz_below(in, vmx_fields_count)].encoding;
+    default: return segments[which % 6] + 2 * (index % SEG_COUNT);
+    }
+}
+
+/* Between entries that succeed: what they have found valid is not looked at again. */
+static void do_changed(struct world *w, struct fuzz_input *in)
+{
+    const u32 encoding = changed_field(in);
+    const struct vmx_field *field = vmx_field_find(w->v, encoding);
+    const struct vmx_state *vmx = &w->v->state.vmx;
+    const u64 old = field == NULL ? 0 : vmx_field_read((const u8 *)&vmx->vmcs, field, encoding);
+
+    write_field(w, encoding, control_value(w, in, encoding, value_of(in, old)));
+    do_entry(w, in, vmx->vmcs.launched == 0);
+    leave_guest(w);
+    write_field(w, encoding, old);
+}
+
 /* VMXON and a current VMCS that is good, of the wanted kind. */
 static void do_valid(struct world *w, struct fuzz_input *in)
 {
@@ -380,7 +419,7 @@ static void do_code(struct world *w, struct fuzz_input *in)
         {3, "\x0f\x01\xd1"}, {3, "\x0f\xc7\xf0"}, {2, "\xff\xe0"}, {3, "\x0f\x21\xf8"},
         {3, "\x0f\x23\xf8"}, {2, "\x0f\x09"}, {1, "\x9d"}, {1, "\x9c"}, {2, "\x8e\xd0"},
         {2, "\x0f\x06"}, {3, "\x0f\x01\xf0"}, {3, "\x0f\x01\xc8"}, {3, "\x0f\x01\xc9"},
-        {2, "\xeb\xfe"},
+        {2, "\xeb\xfe"}, {7, "\xea\0\0\0\0\x30"}, {7, "\x9a\0\0\0\0\x38"}, {2, "\xcd\x81"},
     };
     /* clang-format on */
     u8 code[64];
@@ -394,6 +433,10 @@ static void do_code(struct world *w, struct fuzz_input *in)
 
             memcpy(code + size, parts[part].bytes, parts[part].length);
             size += parts[part].length;
+        } else if (choice < 0xd0) { /* mov eax, imm: a place, every 16 bytes (APIC registers) */
+            code[size] = 0xb8;
+            store_le(code + size + 1, place_of(in) + 16 * fuzz_take(in, 1), 4);
+            size += 5;
         } else if (choice < 0xe8) { /* mov rax, rcx or rdx, imm */
             code[size] = 0x48;
             code[size + 1] = 0xb8 + choice % 3;
@@ -470,7 +513,7 @@ static void do_raw(struct world *w, struct fuzz_input *in)
 
 static bool is_of_l1(enum op op)
 {
-    return op <= OP_RESUME || op == OP_VALID || op == OP_RAW || op == OP_REPAIR;
+    return op <= OP_RESUME || op == OP_VALID || op == OP_RAW || op == OP_REPAIR || op == OP_CHANGED;
 }
 
 static void step(struct world *w, struct fuzz_input *in, enum op op)
@@ -496,6 +539,7 @@ static void step(struct world *w, struct fuzz_input *in, enum op op)
     case OP_TIME: w->now += fuzz_take(in, 2); break;
     case OP_REPAIR: repair(w); break;
     case OP_RAW: do_raw(w, in); break;
+    case OP_CHANGED: do_changed(w, in); break;
     case OP_GO_ON:
     case OPS: (void)vcpu_run(w->v, fuzz_take(in, 1) % GUEST_MAX); break;
     }
@@ -541,8 +585,18 @@ static void compare(const struct world *a, const struct world *b)
                  RAM) == 0);
 }
 
+/* Explanations are written, and thrown away. */
+static void explain(void)
+{
+    const char *bad;
+    const bool ok = log_enable("explain", &bad) && log_open("/dev/null");
+
+    CHECK(ok);
+}
+
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
+    static bool explains;
     static const struct shadow_options engines[] = {
         {.sync = SYNC_STRICT},
         {.sync = SYNC_STRICT, .combined = true},
@@ -556,6 +610,9 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     const char *cpu = cpus[choice % ARRAY_SIZE(cpus)];
     const bool legacy = (choice & 0x80) != 0;
 
+    if (!explains)
+        explain();
+    explains = true;
     create(&first, cpu, legacy, engine == 0 ? NULL : &engines[engine - 1]);
     run(&first, in);
     create(&second, cpu, legacy, NULL);

@@ -225,7 +225,7 @@ def guests():
 def vmx():
     rng = random.Random(4)
     field, any_field, read, pointer, plain, invalidate, launch, resume = range(8)
-    store, ept, code, region, valid, msr_area, event, time, repair, raw, go_on = range(8, 19)
+    store, ept, code, region, valid, msr_area, event, time, repair, raw, go_on, changed = range(8, 20)
 
     def op(kind, *rest):
         return bytes([kind, *rest])
@@ -266,6 +266,34 @@ def vmx():
     put("vmx", "msrs", b"\1\0" + good(0) + (some(msr_area, 8, 2) + some(field, 8, 3) + op(launch, 30)) * 5)
     put("vmx", "time", b"\0\0" + (enter(6, 14) + op(time, 0, 9) + op(event, 7, 64) + op(go_on, 30)) * 3)
     put("vmx", "root", b"\2\0" + (good(0) + some(raw, 8, 4) + op(repair) + op(launch, 50)) * 4)
+    def flip(kind, index, bit):
+        """An entry with a bit of a field flipped (kind of field and index as in the target), then a good one."""
+        keep_offered = (1,) if kind == 4 and index in (1, 2, 3) else ()
+        return op(changed, kind + 6 * index, 1, bit, *keep_offered, 3) + op(resume, 1)
+
+    for number in range(4):
+        put("vmx", f"changed{number}", bytes([number, (number & 1) << 7]) + b"".join(
+            good((0, 1, 4, 2)[number], 0x40, guest) + op(launch, 1) +
+            b"".join(op(changed, part + 6 * seg) + rng.randbytes(3) + op(resume, 3) for seg in range(8) for part in range(4) if rng.randrange(4) == 0)
+            for guest in (0, 3, 2, 1)))
+        put("vmx", f"flipped{number}", bytes([number, (number & 1) << 7]) + b"".join(
+            good(number % 2, 0, guest) + op(launch, 1) + b"".join(
+                flip(part, seg, bit) for part, seg, bit in ((0, 7, 2), (3, 7, 62), (2, 6, 7), (2, 6, 16), (2, 7, 4), (2, 2, 5), (4, 0, 17), (4, 1, 9), (4, 3, 7)))
+            for guest in (0, 3)))
+    bad_ss = op(any_field, 0, 6) + struct.pack("<I", 0x4818) + op(5, 0x13)
+    load_first = op(pointer, 5, 2, 1, 1)
+    put("vmx", "stale", b"\0\0" + (good(0) + bad_ss + good(0x40) + op(launch, 5) + load_first + op(launch, 5)) * 2)
+    access, pml_log = 16, 17  # numbers of places
+    for number, place in enumerate((access, access, access, 15)):
+        program = op(code, 7) + b"".join(op(0xc0, place, offset) + op(part) for offset, part in
+                                        ((9, 28), (0x30, 27), (8, 28 - number % 2))) + op(0)
+        put("vmx", f"apic{number}", bytes([number, 0]) + (good(4, number, number & 1) + program + op(launch, 40) + op(resume, 40) + op(resume, 9)) * 2)
+    for number in range(2):
+        program = op(code, 7) + b"".join(op(0xc0, place, 0) + op(27) for place in (15, pml_log + 1, 20)) + op(0)
+        put("vmx", f"pml{number}", bytes([number * 2, 0]) + b"".join(
+            good(2 + 7 * left, number) + program + op(launch, 40) + op(resume, 40) + op(resume, 9) for left in (0, 3, 6)))
+    for number in range(3):
+        put("vmx", f"task{number}", bytes([number, 0x80]) + enter(0, 48 + number, 0) + enter(1, 48 + number, 0) + enter(1, 48 + number, guest=3))
     for number in range(2):
         body = b"".join(good(number, rng.randrange(1 << 16), rng.randrange(256)) + op(rng.randrange(19)) + rng.randbytes(24) + op(launch, 200)
                         for _ in range(8))

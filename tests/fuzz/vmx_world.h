@@ -26,6 +26,7 @@ enum {
     IDT = 0x2000,
     IDT32 = 0x3000,
     TSS = 0x4000,
+    TSS_OTHER = 0x4800, /* where tasks may be switched to */
     HANDLER = 0x8000,
     PML4 = 0x10000, /* then PDPT, PD of the lowest GiB, PD of the highest below 4 GiB */
     PDPT32 = 0x14000, /* of PAE paging */
@@ -50,6 +51,7 @@ enum {
     SEL_DATA = 0x10,
     SEL_TSS = 0x18,
     SEL_CODE32 = 0x28,
+    TASK_VECTOR = 0x81, /* a task gate in the 32-bit IDT */
 };
 
 #define MMIO ((u64)0xd0000000)
@@ -139,8 +141,10 @@ static void put_value(struct world *w, u64 at, u64 value, u32 size)
 
 static void write_tables(struct world *w)
 {
-    static const u64 gdt[] = {0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00008b0040002067,
-                              0, 0x00cf9b000000ffff};
+    const u64 task_gate = 0x0000e50000300000;
+    /* null, code, data, TSS (two), 32-bit code, another TSS (30H), a task gate to it (38H) */
+    const u64 gdt[] = {0, 0x00af9b000000ffff, 0x00cf93000000ffff, 0x00008b0040002067,
+                       0, 0x00cf9b000000ffff, 0x0000e90048000067, task_gate};
     static const u8 handlers[] = {
         0x48, 0xff, 0x04, 0x24, 0x48, 0xcf, 0,    0,
         0,    0,    0,    0,    0,    0,    0,    0, /* inc [rsp]; iretq */
@@ -163,6 +167,7 @@ static void write_tables(struct world *w)
                   8);
         put_value(w, IDT + 16 * vector, at | 0x00008e0000000000 | (u64)SEL_CODE << 16, 8);
     }
+    put_value(w, IDT32 + 8 * TASK_VECTOR, task_gate, 8);
     put_value(w, PML4, (PML4 + 0x1000) | 7, 8);
     put_value(w, PML4 + 0x1000, (PML4 + 0x2000) | 7, 8);
     put_value(w, PML4 + 0x1018, (PML4 + 0x3000) | 7, 8);
@@ -421,6 +426,10 @@ static void write_valid(struct world *w, u64 region, u32 variant, u32 controls, 
         c.pin_controls |= PIN_EXTERNAL_INTERRUPT;
     if ((bits & SECONDARY_VMCS_SHADOWING) != 0)
         c.link_pointer = SHADOW_VMCS;
+    if ((bits & SECONDARY_PML) != 0) {
+        c.eptp |= EPTP_AD;
+        c.pml_index = (u16)(variant >> 4 & 3); /* full soon */
+    }
     c.exit_controls = vmx_required(CONTROLS_EXIT);
     c.entry_controls = vmx_required(CONTROLS_ENTRY);
     if ((w->base.efer & EFER_LMA) != 0) {
