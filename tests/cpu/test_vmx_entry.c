@@ -321,11 +321,11 @@ END_TEST
 
 START_TEST(explanation_names_the_segment_that_is_wrong)
 {
-    vmcs->guest_ar[SEG_FS] = 0xc013;
+    vmcs->guest_ar[SEG_DS] = 0xc013;
     explain_to_file();
     launch();
-    says(explained(), "field     481c Guest FS access rights = c013\n");
-    says(explained_text, "segment   FS 0010, base 0, limit ffffffff, type 3, S 1, DPL 0, P 0,");
+    says(explained(), "field     481a Guest DS access rights = c013\n");
+    says(explained_text, "segment   DS 0010, base 0, limit ffffffff, type 3, S 1, DPL 0, P 0,");
 }
 END_TEST
 

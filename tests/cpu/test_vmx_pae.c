@@ -13,19 +13,6 @@ enum {
     SMI_CODE = SMBASE + 0x8000,
 };
 
-static void legacy_vmcs(void)
-{
-    enum { CODE32 = 0xc09b };
-
-    valid_vmcs();
-    vmcs->exit_controls &= ~EXIT_HOST_64;
-    vmcs->entry_controls &= ~ENTRY_GUEST_64;
-    vmcs->guest_selector[SEG_CS] = vmcs->host_selector[SEG_CS] = SEL_CODE0;
-    vmcs->guest_ar[SEG_CS] = CODE32;
-    for (u32 i = 0; i < 4; i++)
-        vmcs->guest_pdpte[i] = get(PDPT + 8 * i, 8);
-}
-
 static void setup(void)
 {
     guest_create("max");
@@ -40,7 +27,6 @@ static void setup(void)
     ck_assert(pdptes_read(v, PDPT, v->state.pdpte));
     mode_update(v);
     vmx_begin();
-    legacy_vmcs();
 }
 
 START_TEST(guest_runs_and_exits)

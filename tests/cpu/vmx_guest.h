@@ -12,6 +12,7 @@
 #include "cpu/vmx/fields.h"
 #include "cpu/vmx/internal.h"
 #include "tests/cpu/guest.h"
+#include "tests/cpu/vmx_mirror.h"
 
 enum {
     VMXON_REGION = 0x50000,
@@ -30,56 +31,13 @@ enum {
 
 static struct vmcs *vmcs; /* the current one */
 
-UNUSED static void l2_state(void)
-{
-    enum { CODE64 = 0xa09b, DATA64 = 0xc093 };
-
-    for (u32 i = 0; i < VMCS_SEGMENTS; i++) {
-        vmcs->guest_selector[i] = SEL_DATA0;
-        vmcs->guest_limit[i] = ~0u;
-        vmcs->guest_ar[i] = DATA64;
-        vmcs->host_selector[i] = SEL_DATA0;
-    }
-    vmcs->guest_selector[SEG_CS] = SEL_CODE64;
-    vmcs->guest_ar[SEG_CS] = CODE64;
-    vmcs->guest_selector[SEG_TR] = SEL_TSS;
-    vmcs->guest_base[SEG_TR] = TSS;
-    vmcs->guest_limit[SEG_TR] = 0x2067;
-    vmcs->guest_ar[SEG_TR] = 0x8b;
-    vmcs->guest_selector[SEG_LDTR] = 0;
-    vmcs->guest_ar[SEG_LDTR] = ATTR_UNUSABLE;
-    vmcs->guest_gdtr_base = GDT;
-    vmcs->guest_gdtr_limit = GDT_LIMIT;
-    vmcs->guest_idtr_base = IDT;
-    vmcs->guest_idtr_limit = 0xfff;
-    vmcs->guest_cr0 = v->state.cr0;
-    vmcs->guest_cr3 = v->state.cr3;
-    vmcs->guest_cr4 = v->state.cr4;
-    vmcs->guest_dr7 = 0x400;
-    vmcs->guest_rip = L2_CODE;
-    vmcs->guest_rsp = L2_STACK;
-    vmcs->guest_rflags = FLAG_1;
-    vmcs->link_pointer = VMX_NO_POINTER;
-}
-
 UNUSED static void valid_vmcs(void)
 {
-    memset(vmcs, 0, sizeof(*vmcs));
-    vmcs->pin_controls = vmx_required(CONTROLS_PIN);
-    vmcs->primary_controls = vmx_required(CONTROLS_PRIMARY) | PRIMARY_SECONDARY;
+    vmcs_mirror(vmcs, &v->state);
     vmcs->secondary_controls = SECONDARY_EPT | SECONDARY_UNRESTRICTED;
-    vmcs->exit_controls = vmx_required(CONTROLS_EXIT) | EXIT_HOST_64;
-    vmcs->entry_controls = vmx_required(CONTROLS_ENTRY) | ENTRY_GUEST_64;
     vmcs->eptp = EPTP;
-    l2_state();
-    vmcs->host_selector[SEG_CS] = SEL_CODE64;
-    vmcs->host_selector[SEG_TR] = SEL_TSS;
-    vmcs->host_cr0 = v->state.cr0;
-    vmcs->host_cr3 = v->state.cr3;
-    vmcs->host_cr4 = v->state.cr4;
-    vmcs->host_tr_base = TSS;
-    vmcs->host_gdtr_base = GDT;
-    vmcs->host_idtr_base = IDT;
+    vmcs->guest_rip = L2_CODE;
+    vmcs->guest_rsp = L2_STACK;
     vmcs->host_rip = HOST_CODE;
     vmcs->host_rsp = HOST_STACK;
 }
@@ -105,6 +63,7 @@ UNUSED static void vmx_begin(void)
     ck_assert_uint_eq(v->state.vmx.mode, VMX_ROOT);
     RUN("\x0f\xc7\x31", 1); /* vmptrld [rcx] */
     vmcs = &v->state.vmx.vmcs;
+    valid_vmcs();
 }
 
 UNUSED static void vmx_create(void)
@@ -112,7 +71,6 @@ UNUSED static void vmx_create(void)
     guest_create("max");
     guest_long();
     vmx_begin();
-    valid_vmcs();
 }
 
 /* VMLAUNCH at the present RIP. */

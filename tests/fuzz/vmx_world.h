@@ -17,6 +17,7 @@
 #include "cpu/transfer.h"
 #include "cpu/vmx/internal.h"
 #include "mmu/shadow/shadow.h"
+#include "tests/cpu/vmx_mirror.h"
 
 #include <string.h>
 
@@ -275,34 +276,6 @@ static void destroy(struct world *w)
 
 /* ---- a VMCS that describes a guest which runs ---- */
 
-static void valid_state(struct vmcs *c, const struct cpu_state *base)
-{
-    for (u32 i = 0; i < VMCS_SEGMENTS; i++) {
-        c->guest_selector[i] = base->seg[i].selector;
-        c->guest_base[i] = base->seg[i].base;
-        c->guest_limit[i] = base->seg[i].limit;
-        c->guest_ar[i] = base->seg[i].attr;
-        c->host_selector[i] = i == SEG_LDTR ? 0 : base->seg[i].selector;
-    }
-    c->guest_gdtr_base = c->host_gdtr_base = GDT;
-    c->guest_gdtr_limit = 0xff;
-    c->guest_idtr_base = c->host_idtr_base = base->idtr.base;
-    c->guest_idtr_limit = 0xfff;
-    c->guest_cr0 = c->host_cr0 = base->cr0;
-    c->guest_cr3 = c->host_cr3 = base->cr3;
-    c->guest_cr4 = c->host_cr4 = base->cr4;
-    c->guest_efer = c->host_efer = base->efer;
-    c->guest_pat = c->host_pat = base->pat;
-    c->guest_dr7 = 0x400;
-    c->guest_rip = L2_CODE;
-    c->guest_rsp = L2_STACK;
-    c->guest_rflags = FLAG_1;
-    c->host_tr_base = TSS;
-    c->host_rip = L1_CODE;
-    c->host_rsp = L1_STACK;
-    memcpy(c->guest_pdpte, base->pdpte, sizeof(c->guest_pdpte));
-}
-
 /* Every address names its page, so that controls can be set one by one. */
 static void valid_addresses(struct vmcs *c)
 {
@@ -326,7 +299,6 @@ static void valid_addresses(struct vmcs *c)
     c->tsc_multiplier = (u64)1 << 48;
     c->vpid = 1;
     c->eptp = (u64)EPT | 0x1e;
-    c->link_pointer = VMX_NO_POINTER;
 }
 
 /* Controls and what they need, by bits of the input. */
@@ -414,11 +386,12 @@ static void write_valid(struct world *w, u64 region, u32 variant, u32 controls, 
     const u32 bits = secondary[variant % ARRAY_SIZE(secondary)];
     static struct vmcs c;
 
-    memset(&c, 0, sizeof(c));
-    valid_state(&c, &w->base);
+    vmcs_mirror(&c, &w->base);
+    c.guest_rip = L2_CODE;
+    c.guest_rsp = L2_STACK;
+    c.host_rip = L1_CODE;
+    c.host_rsp = L1_STACK;
     valid_addresses(&c);
-    c.pin_controls = vmx_required(CONTROLS_PIN);
-    c.primary_controls = vmx_required(CONTROLS_PRIMARY) | PRIMARY_SECONDARY;
     c.secondary_controls = bits & vmx_allowed1(w->v, CONTROLS_SECONDARY);
     if ((bits & (SECONDARY_APIC_REGISTER | SECONDARY_X2APIC | SECONDARY_APIC_ACCESSES)) != 0)
         c.primary_controls |= PRIMARY_TPR_SHADOW;
@@ -429,12 +402,6 @@ static void write_valid(struct world *w, u64 region, u32 variant, u32 controls, 
     if ((bits & SECONDARY_PML) != 0) {
         c.eptp |= EPTP_AD;
         c.pml_index = (u16)(variant >> 4 & 3); /* full soon */
-    }
-    c.exit_controls = vmx_required(CONTROLS_EXIT);
-    c.entry_controls = vmx_required(CONTROLS_ENTRY);
-    if ((w->base.efer & EFER_LMA) != 0) {
-        c.exit_controls |= EXIT_HOST_64;
-        c.entry_controls |= ENTRY_GUEST_64;
     }
     valid_controls(w->v, &c, controls);
     valid_guest(&c, guest);
