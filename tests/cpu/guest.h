@@ -13,6 +13,7 @@
 #include "cpu/segment.h"
 #include "cpu/system.h"
 #include "cpu/transfer.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -336,15 +337,9 @@ UNUSED static void run(const char *bytes, u64 size, u64 count)
     int main(void)                                                                                 \
     {                                                                                              \
         Suite *suite = suite_create(name);                                                         \
-        SRunner *runner;                                                                           \
-        int failed;                                                                                \
                                                                                                    \
         add(suite);                                                                                \
-        runner = srunner_create(suite);                                                            \
-        srunner_run_all(runner, CK_ENV);                                                           \
-        failed = srunner_ntests_failed(runner);                                                    \
-        srunner_free(runner);                                                                      \
-        return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;                                          \
+        return run_suite(suite);                                                                   \
     }
 
 #endif

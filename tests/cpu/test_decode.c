@@ -3,6 +3,7 @@
  * business. */
 #include "cpu/encoding.h"
 #include "cpu/engine.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -429,8 +430,6 @@ int main(void)
 {
     Suite *suite = suite_create("decode");
     TCase *cases = tcase_create("decode");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_test(cases, rex_counts_only_directly_before_the_opcode);
@@ -468,9 +467,5 @@ int main(void)
     tcase_add_test(cases, classes_that_the_mode_forbids_are_refused);
     tcase_add_test(cases, rep_string_instructions_end_their_block);
     suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

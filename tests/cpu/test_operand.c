@@ -2,6 +2,7 @@
 /* Operand loads and stores of the generic path, in 32-bit protected mode without paging. */
 #include "cpu/encoding.h"
 #include "cpu/engine.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -308,8 +309,6 @@ int main(void)
 {
     Suite *suite = suite_create("operand");
     TCase *cases = tcase_create("operand");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_test(cases, memory_operand_gives_value_address_and_offset);
@@ -331,9 +330,5 @@ int main(void)
     tcase_add_test(cases, pending_x87_error_is_reported_by_mmx_and_waiting_instructions);
     tcase_add_test(cases, sixteen_bit_addresses_wrap_inside_the_segment);
     suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

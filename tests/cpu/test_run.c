@@ -4,6 +4,7 @@
 #include "cpu/engine.h"
 #include "cpu/event.h"
 #include "cpu/system.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -289,8 +290,6 @@ int main(void)
 {
     Suite *suite = suite_create("run");
     TCase *tc = tcase_create("run");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, budget_ends_exactly_after_its_last_instruction);
@@ -306,9 +305,5 @@ int main(void)
     tcase_add_test(tc, interrupt_waits_for_the_instruction_after_sti);
     tcase_add_test(tc, dropping_all_caches_anywhere_changes_nothing);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -7,6 +7,7 @@
 #include "devices/clock.h"
 #include "devices/device.h"
 #include "devices/irq.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -103,16 +104,11 @@ static inline int rig_main(const char *name, const TTest *const *tests, u32 coun
 {
     Suite *suite = suite_create(name);
     TCase *cases = tcase_create(name);
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     for (u32 i = 0; i < count; i++)
         tcase_add_test(cases, tests[i]);
     suite_add_tcase(suite, cases);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }
 
 #endif

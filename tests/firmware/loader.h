@@ -6,6 +6,7 @@
 #include "base/bits.h"
 #include "firmware/boot.h"
 #include "firmware/image.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -142,17 +143,6 @@ static UNUSED void put_segment32(u32 i, u32 type, u32 offset, u32 address, u32 i
     put(at + 16, in_file, 4);
     put(at + 20, in_memory, 4);
     put(at + 28, 4, 4);
-}
-
-static UNUSED int run_suite(Suite *suite)
-{
-    SRunner *runner = srunner_create(suite);
-    int failed;
-
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
 }
 
 #endif

@@ -3,6 +3,7 @@
  * transcendental functions, which turn out to be correctly rounded. */
 #include "tests/effort.h"
 #include "tests/fp/values.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <mpfr.h>
@@ -389,8 +390,6 @@ int main(void)
 {
     Suite *suite = suite_create("fp mpfr");
     TCase *c = tcase_create("mpfr");
-    SRunner *runner;
-    int failed;
 
     tcase_set_timeout(c, 60);
     tcase_add_test(c, binary32_results_are_the_exact_ones_rounded_once);
@@ -403,9 +402,5 @@ int main(void)
     tcase_add_test(c, logarithms_are_correctly_rounded);
     tcase_add_test(c, out_of_range_angles_are_refused);
     suite_add_tcase(suite, c);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
  * one, and the integer roots against their definition. */
 #include "cpu/fp/quick.h"
 #include "tests/fp/values.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 
@@ -281,15 +282,9 @@ int main(void)
     };
     Suite *suite = suite_create("fp quick");
     TCase *c = tcase_create("quick");
-    SRunner *runner;
-    int failed;
 
     for (u32 i = 0; i < ARRAY_SIZE(tests); i++)
         tcase_add_test(c, tests[i]);
     suite_add_tcase(suite, c);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -2,6 +2,7 @@
 /* binary32/64 kernels against the host's SSE unit: results and MXCSR flags, bit for bit. */
 #include "tests/effort.h"
 #include "tests/fp/values.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -276,8 +277,6 @@ int main(void)
 {
     Suite *suite = suite_create("fp sse");
     TCase *c = tcase_create("host");
-    SRunner *runner;
-    int failed;
 
 #if defined(__x86_64__)
     const TTest *const tests[] = {
@@ -304,9 +303,5 @@ int main(void)
 #endif
     tcase_add_test(c, reciprocal_estimate_is_within_the_manuals_bound);
     suite_add_tcase(suite, c);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

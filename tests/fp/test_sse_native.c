@@ -6,6 +6,7 @@
  */
 #include "tests/fp/native.h"
 #include "tests/fp/vendor.h"
+#include "tests/run_suite.h"
 
 #if defined(__x86_64__)
 
@@ -266,8 +267,6 @@ int main(void)
 {
     Suite *suite = suite_create("sse native");
     TCase *c = tcase_create("native");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(c, native_setup, native_teardown);
 #if defined(__x86_64__)
@@ -277,9 +276,5 @@ int main(void)
     tcase_add_test(c, fma_and_f16c_match_the_host);
 #endif
     suite_add_tcase(suite, c);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -4,6 +4,7 @@
 #include "tests/effort.h"
 #include "tests/fp/values.h"
 #include "tests/fp/vendor.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 
@@ -355,8 +356,6 @@ int main(void)
 {
     Suite *suite = suite_create("fp x87");
     TCase *c = tcase_create("host");
-    SRunner *runner;
-    int failed;
 
 #if defined(__x86_64__)
     const TTest *const tests[] = {
@@ -369,9 +368,5 @@ int main(void)
         tcase_add_test(c, tests[i]);
 #endif
     suite_add_tcase(suite, c);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -6,6 +6,7 @@
  */
 #include "tests/fp/native.h"
 #include "tests/fp/vendor.h"
+#include "tests/run_suite.h"
 
 #if defined(__x86_64__)
 
@@ -251,8 +252,6 @@ int main(void)
 {
     Suite *suite = suite_create("x87 native");
     TCase *c = tcase_create("native");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(c, native_setup, native_teardown);
 #if defined(__x86_64__)
@@ -262,9 +261,5 @@ int main(void)
     tcase_add_test(c, control_instructions_match_the_host);
 #endif
     suite_add_tcase(suite, c);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

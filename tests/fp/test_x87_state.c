@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* How x87 and SIMD errors are reported, and the x87 images in memory. */
 #include "tests/fp/native.h"
+#include "tests/run_suite.h"
 
 static u32 ferr_calls;
 static bool ferr_level;
@@ -274,8 +275,6 @@ int main(void)
 {
     Suite *suite = suite_create("x87 state");
     TCase *c = tcase_create("state");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(c, setup, native_teardown);
     tcase_add_test(c, unmasked_error_is_reported_by_the_next_waiting_instruction);
@@ -294,9 +293,5 @@ int main(void)
     tcase_add_test(c, constants_follow_the_rounding_mode);
     tcase_add_test(c, denormal_that_is_kept_does_not_underflow);
     suite_add_tcase(suite, c);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

@@ -8,6 +8,7 @@
 #include "tests/fp/vendor.h"
 #include "tests/isa/comparable.h"
 #include "tests/isa/instance.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <stdio.h>
@@ -726,17 +727,11 @@ int main(void)
 
     Suite *suite = suite_create("native");
     TCase *cases = tcase_create("native");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_set_timeout(cases, 280);
     tcase_add_test(cases, rows_do_in_64_bit_code_what_the_host_does);
     tcase_add_test(cases, rows_do_in_32_bit_code_what_the_host_does);
     suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

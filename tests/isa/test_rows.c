@@ -5,6 +5,7 @@
  */
 #include "cpu/encoding.h"
 #include "cpu/engine.h"
+#include "tests/run_suite.h"
 
 #include <capstone/capstone.h>
 #include <check.h>
@@ -562,8 +563,6 @@ int main(void)
 {
     Suite *suite = suite_create("rows");
     TCase *cases = tcase_create("rows");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_set_timeout(cases, 60);
@@ -573,9 +572,5 @@ int main(void)
     tcase_add_test(cases, random_bytes_decode_to_something_within_15_bytes);
     tcase_add_test(cases, random_bytes_have_the_length_capstone_says);
     suite_add_tcase(suite, cases);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
 #include "machine/config.h"
 #include "machine/config_values.h"
 #include "machine/options.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -228,8 +229,6 @@ int main(void)
 {
     Suite *suite = suite_create("machine/config");
     TCase *tc = tcase_create("config");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tc, command_of_kvm_unit_tests_is_taken);
     tcase_add_test(tc, number_of_cpus_is_limited_with_the_limit_as_last_word);
@@ -244,9 +243,5 @@ int main(void)
     tcase_add_test(tc, explain_is_a_log_category);
     tcase_add_test(tc, option_table_has_no_name_twice);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

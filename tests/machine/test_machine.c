@@ -2,6 +2,7 @@
 /* The run loop: the same run each time, however it is cut into pieces, and how runs end. */
 #include "machine/config.h"
 #include "machine/machine.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -274,8 +275,6 @@ int main(void)
 {
     Suite *suite = suite_create("machine/machine");
     TCase *tc = tcase_create("machine");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_test(tc, debug_exit_sets_the_status);
@@ -290,9 +289,5 @@ int main(void)
     tcase_add_test(tc, triple_fault_ends_with_status_3_or_0);
     tcase_add_test(tc, missing_and_malformed_kernels_are_named);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return run_suite(suite);
 }

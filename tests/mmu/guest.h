@@ -8,6 +8,7 @@
 #include "mmu/mmu.h"
 #include "mmu/rights.h"
 #include "tests/mmu/engines.h"
+#include "tests/run_suite.h"
 
 #include <check.h>
 #include <stdlib.h>
@@ -190,18 +191,12 @@ static inline u8 *hit_host(const struct tlb_entry *bank, u64 va)
         const TTest *const tests[] = {__VA_ARGS__};                                                \
         Suite *suite = suite_create(name);                                                         \
         TCase *tcase = tcase_create(name);                                                         \
-        SRunner *runner;                                                                           \
-        int failed;                                                                                \
                                                                                                    \
         for (size_t i = 0; i < ARRAY_SIZE(tests); i++)                                             \
             tcase_add_test(tcase, tests[i]);                                                       \
         tcase_set_timeout(tcase, 60);                                                              \
         suite_add_tcase(suite, tcase);                                                             \
-        runner = srunner_create(suite);                                                            \
-        srunner_run_all(runner, CK_ENV);                                                           \
-        failed = srunner_ntests_failed(runner);                                                    \
-        srunner_free(runner);                                                                      \
-        return failed != 0;                                                                        \
+        return run_suite(suite);                                                                   \
     }
 
 #endif

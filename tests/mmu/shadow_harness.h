@@ -17,6 +17,7 @@
 #include "mmu/shadow/shadow_impl.h"
 #include "mmu/walk.h"
 #include "tests/mmu/guest.h"
+#include "tests/run_suite.h"
 
 enum {
     LAB_CELLS = 12,
@@ -702,18 +703,12 @@ static inline const struct shadow_stats *lab_stats(const struct lab *l)
         const TTest *const tests[] = {__VA_ARGS__};                                                \
         Suite *suite = suite_create(name);                                                         \
         TCase *tcase = tcase_create(name);                                                         \
-        SRunner *runner;                                                                           \
-        int failed;                                                                                \
                                                                                                    \
         for (size_t i = 0; i < ARRAY_SIZE(tests); i++)                                             \
             tcase_add_loop_test(tcase, tests[i], 0, cells);                                        \
         tcase_set_timeout(tcase, 60);                                                              \
         suite_add_tcase(suite, tcase);                                                             \
-        runner = srunner_create(suite);                                                            \
-        srunner_run_all(runner, CK_ENV);                                                           \
-        failed = srunner_ntests_failed(runner);                                                    \
-        srunner_free(runner);                                                                      \
-        return failed != 0;                                                                        \
+        return run_suite(suite);                                                                   \
     }
 
 #define RUN_LAB_TESTS(name, ...) RUN_CELLS(name, LAB_CELLS, __VA_ARGS__)
