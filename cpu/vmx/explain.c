@@ -133,8 +133,6 @@ static void explain_segment(const struct vmcs *c, u32 seg)
     static const char *const names[SEG_COUNT] = {"ES", "CS", "SS", "DS", "FS", "GS", "LDTR", "TR"};
     const u32 ar = c->guest_ar[seg];
 
-    if (seg == SEG_COUNT)
-        return;
     EXPLAIN_LINE("segment",
                  "%s %04x, base %llx, limit %x, type %u, S %u, DPL %u, P %u, L %u, "
                  "D/B %u, G %u%s",
@@ -164,7 +162,8 @@ void vmx_explain_entry(struct vcpu *v, const struct vmx_rule *rule, u32 error)
 
         explain_bits(value, bits.must_be_1, bits.may_be_1);
     }
-    explain_segment(c, segment_of(field));
+    if (segment_of(field) != SEG_COUNT)
+        explain_segment(c, segment_of(field));
     for (u32 i = 0; i < ARRAY_SIZE(rule->also) && rule->also[i] != 0; i++)
         (void)explain_field(v, "with", rule->also[i]);
     EXPLAIN_LINE("manual", "%s", rule->ref);
