@@ -514,6 +514,100 @@ START_TEST(an_unsync_table_of_a_nested_guest_that_becomes_a_directory_goes)
 }
 END_TEST
 
+/* ---- page-modification logging ---- */
+
+struct book {
+    struct lab *lab;
+    u32 room, count;
+    u64 at[16];
+    bool was_dirty; /* an entry that was logged */
+};
+
+static bool book_add(void *ctx, gpa_t at)
+{
+    struct book *book = ctx;
+
+    if (book->room == 0)
+        return false;
+    book->room--;
+    book->was_dirty |= (lab_get(book->lab, lab_second_entry(book->lab, at.v, 1)) & EPT_D) != 0;
+    book->at[book->count++] = at.v;
+    return true;
+}
+
+static void expect_full(struct lab *l, u64 va, u64 ngpa)
+{
+    const struct lab_answer answer = lab_ask(l, va, ACCESS_WRITE);
+
+    lab_audit(l);
+    ck_assert_int_eq(answer.result, REFILL_NESTED);
+    ck_assert_int_eq(answer.nested.reason, NESTED_LOG_FULL);
+    ck_assert_uint_eq(answer.nested.gpa.v, ngpa);
+    ck_assert_uint_eq(lab_get(l, lab_second_entry(l, ngpa, 1)) & EPT_D, 0);
+}
+
+/* T45, BUG-22: SDM Vol 3C 29.3.6. Tables of the guest are accessed as if written. */
+START_TEST(a_dirty_flag_is_logged_before_it_is_set_and_not_set_if_the_log_is_full)
+{
+    enum { TABLES = 4 };
+    struct lab *l = lab_create(_i);
+    struct book book = {.lab = l};
+
+    lab_start_ept(l, 4, EPT_AD);
+    lab_cpu(l)->second.role.log = 1;
+    l->mmu[0]->log = (struct mmu_log){book_add, &book};
+    lab_start(l, PAGING_4LEVEL);
+    lab_map(l, 0x1000, 1, PAGE | RWU);
+    expect_full(l, 0x1000, lab_cpu(l)->root);
+    ck_assert_uint_eq(book.count, 0);
+    book.room = TABLES;
+    expect_full(l, 0x1000, PAGE);
+    ck_assert_uint_eq(book.count, TABLES);
+    ck_assert_uint_eq(book.at[0], lab_cpu(l)->root);
+    book.room = 8;
+    for (u32 round = 0; round < 4; round++) { /* logged once, whatever forgets */
+        const struct lab_answer answer = lab_ask(l, 0x1018, ACCESS_WRITE);
+
+        lab_audit(l);
+        ck_assert_int_eq(answer.result, REFILL_OK);
+        ck_assert_uint_eq(book.count, TABLES + 1);
+        ck_assert_uint_eq(book.at[TABLES], PAGE);
+        if (round == 1)
+            tlb_revoke_contexts(lab_state(l), 0xffff);
+        if (round == 2)
+            mmu_drop(l->mmu[0]);
+    }
+    ck_assert(!book.was_dirty);
+    ck_assert_uint_eq(lab_get(l, lab_second_entry(l, PAGE, 1)) & EPT_D, EPT_D);
+    lab_destroy(l);
+}
+END_TEST
+
+/* Reads log nothing of the page; the first write does, also where the page is known as clean. */
+START_TEST(a_page_that_was_read_is_logged_at_its_first_write)
+{
+    struct lab *l = lab_create(_i);
+    struct book book = {.lab = l, .room = 16};
+    u32 tables;
+
+    lab_start_ept(l, 4, EPT_AD);
+    lab_cpu(l)->second.role.log = 1;
+    l->mmu[0]->log = (struct mmu_log){book_add, &book};
+    lab_start(l, PAGING_4LEVEL);
+    lab_map(l, 0x1000, 1, PAGE | RWU | A | D);
+    ck_assert_int_eq(lab_ask(l, 0x1000, ACCESS_READ).result, REFILL_OK);
+    tables = book.count;
+    for (u32 i = 0; i < tables; i++)
+        ck_assert_uint_ne(book.at[i], PAGE);
+    ck_assert_int_eq(lab_ask(l, 0x1000, ACCESS_WRITE).result, REFILL_OK);
+    ck_assert_uint_eq(book.count, tables + 1);
+    ck_assert_uint_eq(book.at[tables], PAGE);
+    ck_assert(!book.was_dirty);
+    lab_audit(l);
+    lab_destroy(l);
+}
+END_TEST
+
 RUN_NESTED_TESTS("shadow_second", the_ept_of_a_guest_without_pae_is_refreshed_and_not_rebuilt,
                  a_guest_that_changes_its_mode_keeps_every_page_of_its_ept,
                  pages_of_both_stages_have_the_roles_of_the_table,
@@ -522,4 +616,6 @@ RUN_NESTED_TESTS("shadow_second", the_ept_of_a_guest_without_pae_is_refreshed_an
                  a_table_of_hosts_of_two_entry_sizes_is_refreshed_in_each_by_its_own,
                  an_ept_with_and_without_flags_is_refreshed_in_each_by_its_own,
                  a_table_shared_with_a_nested_guest_is_refreshed_in_each_by_its_own,
-                 an_unsync_table_of_a_nested_guest_that_becomes_a_directory_goes)
+                 an_unsync_table_of_a_nested_guest_that_becomes_a_directory_goes,
+                 a_dirty_flag_is_logged_before_it_is_set_and_not_set_if_the_log_is_full,
+                 a_page_that_was_read_is_logged_at_its_first_write)

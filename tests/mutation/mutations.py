@@ -229,6 +229,12 @@ MUTATIONS = [Mutation(*fields) for fields in (
     (FETCH, "    above->granted = page->role.access;", "    above->granted = RIGHTS_ALL;", "above_grants_all",
      "rights above the last table are forgotten"),
     (FETCH, "        child->fixed = t->step[i + 1].fixed;\n", "", "rom_is_written", "flags are set in tables in ROM"),
+    ("mmu/nested.c", "    if ((t->rights & need) == need)\n        return log_dirty(n, at, access, t);",
+     "    if ((t->rights & need) == need) {\n        walk_commit(n->second, t, (access & ACCESS_WRITE) != 0);\n"
+     "        return log_dirty(n, at, access, t);\n    }",
+     "dirty_before_log", "a dirty flag is set although there is no room to log it"),
+    ("mmu/nested.c", "(access & ACCESS_WRITE) == 0 || t->dirty)", "(access & ACCESS_WRITE) == 0)",
+     "logged_again", "a page that is dirty already is logged"),
     ("mmu/nested.c", "    if (stop != WALK_DONE || n->role.ad ||", "    if (stop != WALK_DONE || n->role.stage2 ||",
      "flags_without_right", "flags are set in a table that the second stage protects"),
     (FETCH, "    shadow->last_page = 0;\n    if (unlikely", "    if (unlikely", "last_of_another_lookup",

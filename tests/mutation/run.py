@@ -154,7 +154,8 @@ def main():
         tree = pathlib.Path(name)
         for folder in (*FOLDERS, "tests/mmu"):
             shutil.copytree(ROOT / folder, tree / folder, dirs_exist_ok=True)
-        shutil.copy(ROOT / "tests/effort.h", tree / "tests")
+        for header in (ROOT / "tests").glob("*.h"):
+            shutil.copy(header, tree / "tests")
         for mutation in chosen:
             mutated(mutation, tree)
         selection = tests(programs(tree))
