@@ -10,19 +10,19 @@
 #include "cpu/vmx/fields.h"
 #include "cpu/vmx/internal.h"
 
-#include <ctype.h>
 #include <stdarg.h>
 #include <stdio.h>
 
 /* The headline of an instruction that fails: its mnemonic as in the manual, and how it ends. */
 PRINTF_LIKE(2, 3) static void begin(struct vcpu *v, const char *format, ...)
 {
+    const char *mnemonic = v->current->def->name;
     char name[16], ending[192];
     va_list args;
     u32 i = 0;
 
-    for (; v->current->def->name[i] != '\0' && i < sizeof(name) - 1; i++)
-        name[i] = (char)toupper(v->current->def->name[i]);
+    for (; i < sizeof(name) - 1 && mnemonic[i] != '\0'; i++)
+        name[i] = (char)(mnemonic[i] & ~0x20); /* letters only */
     name[i] = '\0';
     va_start(args, format);
     (void)vsnprintf(ending, sizeof(ending), format, args);
