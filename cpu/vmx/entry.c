@@ -162,8 +162,8 @@ void vmx_enter(struct vcpu *v, bool launch)
     }
     load_guest(v);
     if (c->entry_msr_load_count != 0)
-        bad_msr = vmx_msrs_load(v, "VM-entry MSR-load area", c->entry_msr_load_address,
-                                c->entry_msr_load_count);
+        bad_msr =
+            vmx_msrs_load(v, AREA_ENTRY_LOAD, c->entry_msr_load_address, c->entry_msr_load_count);
     if (bad_msr != 0) {
         fail(v, EXIT_ENTRY_MSR_LOADING, bad_msr);
         return;

@@ -253,8 +253,7 @@ void vmx_host_load(struct vcpu *v)
     mode_update(v);
     v->attention = true;
     if (c->exit_msr_load_count != 0 &&
-        vmx_msrs_load(v, "VM-exit MSR-load area", c->exit_msr_load_address,
-                      c->exit_msr_load_count) != 0)
+        vmx_msrs_load(v, AREA_EXIT_LOAD, c->exit_msr_load_address, c->exit_msr_load_count) != 0)
         vmx_abort(v, ABORT_LOADING_MSRS);
 }
 
@@ -275,8 +274,8 @@ void vmx_exit(struct vcpu *v)
     v->nmi_unblocked = false;
     v->event.kind = EVENT_NONE;
     if (c->exit_msr_store_count != 0 &&
-        vmx_msrs_store(v, "VM-exit MSR-store area", c->exit_msr_store_address,
-                       c->exit_msr_store_count) != 0) {
+        vmx_msrs_store(v, AREA_EXIT_STORE, c->exit_msr_store_address, c->exit_msr_store_count) !=
+            0) {
         vmx_abort(v, ABORT_SAVING_MSRS);
         return;
     }

@@ -166,18 +166,30 @@ void vmx_explain_entry(struct vcpu *v, const struct vmx_rule *rule, u32 error)
         explain_segment(c, segment_of(field));
     for (u32 i = 0; i < ARRAY_SIZE(rule->also) && rule->also[i] != 0; i++)
         (void)explain_field(v, "with", rule->also[i]);
+    (void)explain_field(v, "guest", 0x681e);
     EXPLAIN_LINE("manual", "%s", rule->ref);
 }
 
-void vmx_explain_msr(struct vcpu *v, const char *area, u32 number, u32 index, u64 value,
-                     const char *text)
+void vmx_explain_msr(struct vcpu *v, const struct vmx_msr_refusal *refusal)
 {
+    static const struct {
+        const char *name, *ending, *ref;
+    } areas[] = {
+        [AREA_ENTRY_LOAD] = {"VM-entry MSR-load", "VM exit 34 (MSR loading), qualification",
+                             "SDM Vol 3C 27.4, Loading MSRs"},
+        [AREA_EXIT_STORE] = {"VM-exit MSR-store", "VMX abort 1, at entry",
+                             "SDM Vol 3C 28.4, Saving MSRs"},
+        [AREA_EXIT_LOAD] = {"VM-exit MSR-load", "VMX abort 4, at entry",
+                            "SDM Vol 3C 28.6, Loading MSRs"},
+    };
+
     if (!explain_wanted())
         return;
-    explain_begin(v, v->insn_rip, "entry %u of the %s is refused", number, area);
-    EXPLAIN_LINE("rule", "%s", text);
-    EXPLAIN_LINE("MSR", "%x = %llx", index, (unsigned long long)value);
-    EXPLAIN_LINE("manual", "%s", "SDM Vol 3C 27.4, Loading MSRs; 28.4, Saving MSRs");
+    explain_begin(v, v->insn_rip, "an entry of the %s area is refused: %s %u",
+                  areas[refusal->area].name, areas[refusal->area].ending, refusal->number);
+    EXPLAIN_LINE("rule", "%s", refusal->text);
+    EXPLAIN_LINE("MSR", "%x = %llx", refusal->index, (unsigned long long)refusal->value);
+    EXPLAIN_LINE("manual", "%s", areas[refusal->area].ref);
 }
 
 /* ---- VMX aborts ---- */

@@ -74,14 +74,21 @@ void vmx_explain_fail(struct vcpu *v, u32 error, u64 value);
 void vmx_explain_abort(struct vcpu *v, enum vmx_abort code);
 /* The same without a number, or with a fault: how it ends, and what should hold. */
 void vmx_explain_text(struct vcpu *v, const char *ending, const char *text);
-/* An entry of an MSR area is refused. */
-void vmx_explain_msr(struct vcpu *v, const char *area, u32 number, u32 index, u64 value,
-                     const char *text);
+/* An entry of an MSR area is refused: its number from 1, the MSR and value, and what should hold.
+ */
+enum vmx_msr_area { AREA_ENTRY_LOAD, AREA_EXIT_STORE, AREA_EXIT_LOAD };
+struct vmx_msr_refusal {
+    enum vmx_msr_area area;
+    u32 number, index;
+    u64 value;
+    const char *text;
+};
+void vmx_explain_msr(struct vcpu *v, const struct vmx_msr_refusal *refusal);
 
 /* ---- msr_area.c ---- */
-/* 0, or the number (from 1) of the entry that failed. area: its name, for an explanation. */
-u32 vmx_msrs_load(struct vcpu *v, const char *area, u64 address, u32 count);
-u32 vmx_msrs_store(struct vcpu *v, const char *area, u64 address, u32 count);
+/* 0, or the number (from 1) of the entry that failed. */
+u32 vmx_msrs_load(struct vcpu *v, enum vmx_msr_area area, u64 address, u32 count);
+u32 vmx_msrs_store(struct vcpu *v, enum vmx_msr_area area, u64 address, u32 count);
 
 /* ---- exit.c ---- */
 /* Load host state after a failed entry or an exit; the host's MSRs too. */

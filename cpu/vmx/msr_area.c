@@ -46,7 +46,7 @@ static const char *store_refused(const struct msr_entry *e)
 }
 
 /* false: the entry is refused, and the user has been told why. */
-static bool load_one(struct vcpu *v, const char *area, u32 number, const struct msr_entry *e)
+static bool load_one(struct vcpu *v, enum vmx_msr_area area, u32 number, const struct msr_entry *e)
 {
     const char *refused = load_refused(e);
 
@@ -55,12 +55,12 @@ static bool load_one(struct vcpu *v, const char *area, u32 number, const struct 
     if (refused == NULL)
         return true;
     v->event.kind = EVENT_NONE;
-    vmx_explain_msr(v, area, number, e->index, e->value, refused);
+    vmx_explain_msr(v, &(struct vmx_msr_refusal){area, number, e->index, e->value, refused});
     return false;
 }
 
 /* The TSC is the host's, not the guest's. */
-static bool store_one(struct vcpu *v, const char *area, u32 number, struct msr_entry *e)
+static bool store_one(struct vcpu *v, enum vmx_msr_area area, u32 number, struct msr_entry *e)
 {
     const char *refused = store_refused(e);
 
@@ -71,19 +71,21 @@ static bool store_one(struct vcpu *v, const char *area, u32 number, struct msr_e
     if (refused == NULL)
         return true;
     v->event.kind = EVENT_NONE;
-    vmx_explain_msr(v, area, number, e->index, e->value, refused);
+    vmx_explain_msr(v, &(struct vmx_msr_refusal){area, number, e->index, e->value, refused});
     return false;
 }
 
-static bool too_many(struct vcpu *v, const char *area, u32 i)
+static bool too_many(struct vcpu *v, enum vmx_msr_area area, u32 i)
 {
     if (i < VMX_MSR_LIST_MAX)
         return false;
-    vmx_explain_msr(v, area, i + 1, 0, 0, "There are at most 512 entries (IA32_VMX_MISC, 485).");
+    vmx_explain_msr(
+        v, &(struct vmx_msr_refusal){area, i + 1, 0, 0,
+                                     "There are at most 512 entries (IA32_VMX_MISC, 485)."});
     return true;
 }
 
-u32 vmx_msrs_load(struct vcpu *v, const char *area, u64 address, u32 count)
+u32 vmx_msrs_load(struct vcpu *v, enum vmx_msr_area area, u64 address, u32 count)
 {
     for (u32 i = 0; i < count; i++) {
         struct msr_entry e;
@@ -97,7 +99,7 @@ u32 vmx_msrs_load(struct vcpu *v, const char *area, u64 address, u32 count)
     return 0;
 }
 
-u32 vmx_msrs_store(struct vcpu *v, const char *area, u64 address, u32 count)
+u32 vmx_msrs_store(struct vcpu *v, enum vmx_msr_area area, u64 address, u32 count)
 {
     for (u32 i = 0; i < count; i++) {
         const hpa_t at = {address + i * sizeof(struct msr_entry)};

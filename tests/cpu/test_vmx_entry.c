@@ -443,7 +443,9 @@ START_TEST(refused_msr_of_an_area_is_explained)
     vmcs->entry_msr_load_count = 1;
     explain_to_file();
     launch();
-    says(explained(), "entry 1 of the VM-entry MSR-load area is refused\n");
+    says(explained(),
+         "an entry of the VM-entry MSR-load area is refused: VM exit 34 (MSR loading), "
+         "qualification 1\n");
     says(explained_text, "rule      WRMSR of this value to this MSR at CPL 0 does not fault.\n");
     says(explained_text, "MSR       1d9 = 10000000000\n");
 }
