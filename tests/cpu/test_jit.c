@@ -9,6 +9,7 @@
 #include "cpu/flags.h"
 #include "cpu/jit/jit.h"
 #include "tests/cpu/guest.h"
+#include "tests/run_suite.h"
 
 enum {
     PROGRAM = 160, /* bytes of one */
@@ -254,15 +255,9 @@ int main(void)
 {
     Suite *suite = suite_create("jit");
     TCase *tc = tcase_create("engines");
-    SRunner *runner;
-    int failed;
 
     tcase_add_test(tc, machine_code_leaves_the_interpreters_state_in_64_bit_mode);
     tcase_add_test(tc, machine_code_leaves_the_interpreters_state_in_32_bit_mode);
     suite_add_tcase(suite, tc);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }
