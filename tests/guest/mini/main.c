@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The mini hypervisors: small L1s that run small L2s and check everything they see. The command
+ * line names the parts to run; without one, all run. In 32-bit mode each part runs with L1 in
+ * 32-bit paging and then in PAE paging. Leaves through port F4h with the number of failures.
+ */
+#include "parts.h"
+#include "vendor.h"
+
+const struct vendor *vendor;
+void mini_main(word info);
+
+static const struct {
+    const char *name, *what;
+    void (*run)(void);
+    const struct vendor *only; /* of one vendor, if not NULL */
+} parts[] = {
+    {"translate", "two-stage translation", part_translate, NULL},
+};
+
+static const struct vendor *const vendors[] = {&vendor_vmx};
+
+/* Is the word in the text? */
+static bool names(const char *text, const char *what)
+{
+    for (; *text != 0; text++) {
+        const char *a = text, *b = what;
+
+        while (*a != 0 && *a == *b)
+            a++, b++;
+        if (*b == 0 && (*a == 0 || *a == ' '))
+            return true;
+        while (*text != 0 && text[1] != 0 && *text != ' ')
+            text++;
+    }
+    return false;
+}
+
+static void run_parts(const char *l1)
+{
+    const char *arguments = machine_arguments();
+    bool chosen = false;
+
+    for (u32 i = 0; i < ARRAY_SIZE(parts); i++)
+        chosen |= names(arguments, parts[i].name);
+    for (u32 i = 0; i < ARRAY_SIZE(parts); i++) {
+        if ((chosen && !names(arguments, parts[i].name)) ||
+            (parts[i].only != NULL && parts[i].only != vendor))
+            continue;
+        print("== %s: %s (L1 %s)\n", parts[i].name, parts[i].what, l1);
+        pages_free();
+        l2_pages_free();
+        vendor->on();
+        parts[i].run();
+        vendor->off();
+        exits_print();
+    }
+}
+
+void mini_main(word info)
+{
+    machine_init(info);
+    for (u32 i = 0; i < ARRAY_SIZE(vendors) && vendor == NULL; i++)
+        if (vendors[i]->offered())
+            vendor = vendors[i];
+    if (vendor == NULL) {
+        print("mini: this processor has no virtualization\n");
+        failures++;
+        leave();
+    }
+    print("mini: %s with %s\n", vendor->name, vendor->second_name);
+    if (L1_64) {
+        run_parts("64-bit");
+    } else {
+        l1_set_paging(L1_32);
+        run_parts("32-bit, CR4.PAE=0");
+        l1_set_paging(L1_PAE);
+        run_parts("32-bit, PAE");
+    }
+    print("mini: %u checks, %u failures\n", checks, failures);
+    leave();
+}

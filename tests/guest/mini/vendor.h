@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: MIT */
+/* The seam between L1's common part and a vendor's way to run a guest. */
+#ifndef MINI_VENDOR_H
+#define MINI_VENDOR_H
+
+#include "guest.h"
+
+struct vendor {
+    const char *name;
+    const char *second_name; /* of the second stage */
+    bool (*offered)(void); /* by this processor */
+    void (*on)(void);
+    void (*off)(void);
+    /* Format and flags of the second stage in L1's paging mode as it is now. */
+    const struct format *(*second_format)(void);
+    u64 second_rwx; /* flags of a leaf that allows everything */
+    void (*create)(struct l2 *l2); /* l2->vendor */
+    void (*run)(struct l2 *l2); /* from l2's state until an exit; fills l2->exit and the state */
+    void (*flush)(struct l2 *l2); /* forget translations of this guest's second stage */
+};
+extern const struct vendor vendor_vmx;
+extern const struct vendor *vendor; /* of this processor */
+
+#endif
