@@ -46,7 +46,7 @@ static void sentinels(void)
 {
     static const struct {
         u32 start, pages;
-    } wrong[] = {{GPA_PAGES, PAGES}, {LIN_CODE, 64}, {GPA_LARGE, 1024}, {LIN_LARGE, 1024}};
+    } wrong[] = {{GPA_PAGES, PAGES}, {LIN_DATA, DATA_PAGES}, {GPA_LARGE, 1024}, {LIN_LARGE, 2048}};
 
     for (u32 i = 0; i < ARRAY_SIZE(wrong); i++)
         for (u32 k = 0; k < wrong[i].pages; k++)
@@ -100,6 +100,16 @@ static void map_large_pieces(struct l2 *l2, u64 gpa)
     }
     tables_map(&l2->second, gpa, HPA_LARGE + 0x200000, 21, vendor->second_rwx);
     tables_map(&l2->second, gpa + 0x200000, HPA_LARGE, 21, vendor->second_rwx);
+}
+
+static void map_own_large(struct l2 *l2, u64 linear, u64 gpa)
+{
+    if (l2->own.format == &format_32) {
+        tables_map(&l2->own, linear, gpa, 22, P | W | U);
+        return;
+    }
+    tables_map(&l2->own, linear, gpa, 21, P | W | U);
+    tables_map(&l2->own, linear + 0x200000, gpa + 0x200000, 21, P | W | U);
 }
 
 /* IDT, GDT and TSS, by the mode's formats; in L2's memory, which L1 sees at `page`. */
@@ -193,14 +203,11 @@ void l2_new(struct l2 *l2, enum mode mode)
         tables_map(&l2->own, LIN_DATA + i * PAGE, gpa, 12, data_flags[i]);
     }
     map_large_pieces(l2, GPA_LARGE);
-    if (l2->own.format == &format_32) {
-        tables_map(&l2->own, LIN_LARGE, GPA_LARGE, 22, P | W | U);
-    } else {
-        tables_map(&l2->own, LIN_LARGE, GPA_LARGE, 21, P | W | U);
-        tables_map(&l2->own, LIN_LARGE + 0x200000, GPA_LARGE + 0x200000, 21, P | W | U);
-    }
-    if (l2->second.format->entry == 8)
+    map_own_large(l2, LIN_LARGE, GPA_LARGE);
+    if (l2->second.format->entry == 8) {
         map_large_pieces(l2, GPA_HIGH);
+        map_own_large(l2, LIN_HIGH, GPA_HIGH);
+    }
     l2_reset(l2, mode, 0);
     vendor->create(l2);
 }
@@ -232,6 +239,47 @@ u32 l2_vector(const struct l2 *l2)
 u32 l2_value(struct l2 *l2, u64 linear)
 {
     return l2_step(l2, l2_read, linear, 0) == DONE ? (u32)l2->reg[RAX] : 0;
+}
+
+bool l2_page_fault(const struct l2 *l2, enum outcome outcome, u32 error, u64 linear)
+{
+    return outcome == FAULTED && l2_vector(l2) == 14 && (u32)l2->reg[RDX] == error &&
+           l2->reg[RBX] == linear;
+}
+
+u64 l2_gpa(struct l2 *l2, u64 linear)
+{
+    struct walk w;
+
+    tables_walk(&l2->own, linear, &w);
+    return w.mapped ? w.to : 0;
+}
+
+bool l2_named(struct l2 *l2, u32 value, u64 gpa)
+{
+    return value == (u32)(hpa_of(l2, gpa) & ~(u64)(PAGE - 1)) + ACE;
+}
+
+u64 l2_second_get(struct l2 *l2, u64 gpa)
+{
+    return entry_get(l2->second.format, tables_entry(&l2->second, gpa, 12));
+}
+
+void l2_second_set(struct l2 *l2, u64 gpa, u64 value)
+{
+    entry_set(l2->second.format, tables_entry(&l2->second, gpa, 12), value);
+    vendor->flush(l2);
+}
+
+void l2_move(struct l2 *l2, u64 gpa)
+{
+    void *old = l2_at(l2, gpa & ~(u64)(PAGE - 1));
+    const u64 to = hpa_number(pages_used++);
+
+    must(pages_used <= PAGES, "there is memory left for L2");
+    memcpy((void *)(word)to, old, PAGE);
+    memset(old, 0, PAGE);
+    l2_second_set(l2, gpa, to | vendor->second_rwx);
 }
 
 /* One line: a guest-physical address through the second stage. Returns the machine address. */

@@ -19,8 +19,10 @@ enum {
     LIN_CODE = 0x00c00000,
     LIN_SYSTEM = 0x00c01000, /* IDT, GDT, TSS */
     LIN_STACK = 0x00c02000,
-    LIN_DATA = 0x00c10000, /* data page k is at LIN_DATA + k pages */
+    LIN_NOTHING = 0x00d00000,
     LIN_LARGE = 0x01400000,
+    LIN_HIGH = 0x01800000, /* a large page above 4 GiB guest-physical */
+    LIN_DATA = 0x01c10000, /* data page k is at LIN_DATA + k pages */
     GPA_PAGES = 0x00800000,
     GPA_LARGE = 0x01000000, /* 4 MiB, in two pieces of 2 MiB that change places */
     HPA_PAGES = 0x02000000,
@@ -89,13 +91,26 @@ void name_page(u64 hpa);
 /* Machine page number n that belongs to L2's range. */
 u64 hpa_number(u32 n);
 
-/* What a step of L2 came to. A fault is L2's own: vector, code and CR2 in l2->fault_*. */
+/* What a step of L2 came to. FAULTED: it took an exception, without an exit. */
 enum outcome { DONE, FAULTED, SECOND_STAGE, OTHER };
-extern const char l2_code[], l2_code_end[], l2_read[], l2_write[], l2_call[], l2_fault[];
+extern const char l2_code[], l2_code_end[], l2_fault[];
+extern const char l2_read[], l2_write[], l2_call[], l2_load_cr3[], l2_invlpg[];
 enum outcome l2_step(struct l2 *l2, const char *stub, u64 linear, u32 value);
 u32 l2_vector(const struct l2 *l2);
 /* As a step that reads: the value, or 0 if it was not read. */
 u32 l2_value(struct l2 *l2, u64 linear);
+/* Its page fault: the error code and address that its handler saw. */
+bool l2_page_fault(const struct l2 *l2, enum outcome outcome, u32 error, u64 linear);
+/* The guest-physical address of a data page. */
+u64 l2_gpa(struct l2 *l2, u64 linear);
+/* Is this what a page says that is at guest-physical gpa now? */
+bool l2_named(struct l2 *l2, u32 value, u64 gpa);
+/* The entry of the second stage for a 4 KiB page, and setting one followed by the vendor's flush.
+ */
+u64 l2_second_get(struct l2 *l2, u64 gpa);
+void l2_second_set(struct l2 *l2, u64 gpa, u64 value);
+/* Moves what is at gpa to another machine page, clears the old one, changes the second stage. */
+void l2_move(struct l2 *l2, u64 gpa);
 /* Shows the way of an address through both stages; what L2 reads there is checked. */
 void l2_explain(struct l2 *l2, u64 linear);
 

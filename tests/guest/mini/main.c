@@ -16,6 +16,11 @@ static const struct {
     const struct vendor *only; /* of one vendor, if not NULL */
 } parts[] = {
     {"translate", "two-stage translation", part_translate, NULL},
+    {"faults", "what each stage refuses", part_faults, NULL},
+    {"pae", "PDPTEs", part_pae, NULL},
+    {"second", "the second stage changes", part_second, NULL},
+    {"modes", "L2 changes its paging mode", part_modes, NULL},
+    {"turns", "L1 and L2 in turns", part_turns, NULL},
 };
 
 static const struct vendor *const vendors[] = {&vendor_vmx};

@@ -4,5 +4,10 @@
 #define MINI_PARTS_H
 
 void part_translate(void);
+void part_faults(void);
+void part_pae(void);
+void part_second(void);
+void part_modes(void);
+void part_turns(void);
 
 #endif

@@ -7,7 +7,7 @@
  */
     .section .rodata
     .globl l2_code, l2_code_end
-    .globl l2_read, l2_write, l2_call, l2_fault
+    .globl l2_read, l2_write, l2_call, l2_load_cr3, l2_invlpg, l2_fault
     .code32
     .balign 16
 l2_code:
@@ -19,6 +19,12 @@ l2_write:                       /* *esi = eax */
     cpuid
 l2_call:                        /* the page at esi says in eax who it is */
     call *%esi
+    cpuid
+l2_load_cr3:                    /* CR3 = esi */
+    movl %esi, %cr3
+    cpuid
+l2_invlpg:
+    invlpg (%esi)
     cpuid
 /* 16 bytes per vector: edi = vector + 1, edx = error code if there is one, ebx = CR2 */
     .balign 16

@@ -13,7 +13,10 @@ struct vendor {
     void (*off)(void);
     /* Format and flags of the second stage in L1's paging mode as it is now. */
     const struct format *(*second_format)(void);
-    u64 second_rwx; /* flags of a leaf that allows everything */
+    u64 second_rwx; /* flags of a leaf that allows everything; the next two are taken away from it
+                     */
+    u64 second_write, second_execute; /* 0: has no such bit */
+    bool pdpte_registers; /* PAE paging of L2 has PDPTE registers */
     void (*create)(struct l2 *l2); /* l2->vendor */
     void (*run)(struct l2 *l2); /* from l2's state until an exit; fills l2->exit and the state */
     void (*flush)(struct l2 *l2); /* forget translations of this guest's second stage */

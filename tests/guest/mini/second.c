@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/* L1 changes the second stage under a running L2, and L2 its paging mode on top of it. */
+#include "parts.h"
+#include "vendor.h"
+
+static struct l2 l2;
+
+/* T20: the last entry is rewritten and flushed again and again. */
+static void rewrite_entries(enum mode mode)
+{
+    u32 right = 0;
+    u64 gpa;
+
+    l2_new(&l2, mode);
+    gpa = l2_gpa(&l2, LIN_DATA);
+    for (u32 i = 0; i < 100; i++) {
+        const u64 hpa = HPA_LARGE + (i * 7 % 64) * PAGE;
+
+        l2_second_set(&l2, gpa, hpa | vendor->second_rwx);
+        right += l2_value(&l2, LIN_DATA) == (hpa | ACE);
+    }
+    check(right == 100, "T20: L2 %s: %u of 100 changes of the last entry are seen",
+          mode_names[mode], right);
+}
+
+/* T55: the pages that a translation goes through move, one after the other. */
+static void move_pages(enum mode mode)
+{
+    struct walk w;
+
+    l2_new(&l2, mode);
+    tables_walk(&l2.own, LIN_DATA, &w);
+    (void)l2_value(&l2, LIN_DATA);
+    l2_move(&l2, w.to);
+    name_page(hpa_of(&l2, w.to));
+    check(l2_named(&l2, l2_value(&l2, LIN_DATA), w.to), "T55: L2 %s: its page moves",
+          mode_names[mode]);
+    for (u32 i = w.steps; i-- > 0;) {
+        l2_move(&l2, w.step[i].at);
+        check(l2_named(&l2, l2_value(&l2, LIN_DATA), w.to), "T55: and its %s", w.step[i].level);
+    }
+    /* L2 edits a table that has moved: a new entry, and an old one after INVLPG */
+    l2_step(&l2, l2_invlpg, LIN_DATA, 0);
+    entry_set(l2.own.format, tables_entry(&l2.own, LIN_DATA, 12),
+              l2_gpa(&l2, LIN_DATA + PAGE) | P | W | U);
+    (void)l2_step(&l2, l2_invlpg, LIN_DATA, 0);
+    check(l2_named(&l2, l2_value(&l2, LIN_DATA), l2_gpa(&l2, LIN_DATA + PAGE)),
+          "an entry of the moved table changes; INVLPG in L2");
+}
+
+/* T28: L1 and L2 in turns. The counters of the run say that nothing is built after the first. */
+void part_turns(void)
+{
+    u32 right = 0;
+
+    l2_new(&l2, MODE_32);
+    for (u32 i = 0; i < 1000; i++)
+        right += l2_named(&l2, l2_value(&l2, LIN_DATA), l2_gpa(&l2, LIN_DATA));
+    check(right == 1000, "T28: %u of 1000 turns are right", right);
+}
+
+/* T21, T24: one second stage, tables of every mode side by side on top of it. */
+void part_modes(void)
+{
+    static struct l2 other[3];
+    u32 right = 0, expected = 0;
+
+    l2_new(&l2, MODE_32);
+    for (enum mode mode = MODE_32; mode <= (L1_64 ? MODE_64 : MODE_PAE); mode++) {
+        struct l2 *o = &other[mode - MODE_32];
+
+        l2_new(o, mode);
+        /* all pages of the other guest at the same place in this one */
+        for (u64 gpa = GPA_PAGES; gpa < GPA_PAGES + PAGES * PAGE; gpa += PAGE)
+            if (hpa_of(o, gpa) != 0)
+                tables_map(&l2.second, gpa, hpa_of(o, gpa), 12, vendor->second_rwx);
+    }
+    for (u32 i = 0; i < 40; i++) {
+        static const enum mode order[] = {MODE_FLAT, MODE_32, MODE_PAE, MODE_64, MODE_PAE, MODE_32};
+        const enum mode mode = order[i % ARRAY_SIZE(order)];
+        const struct l2 *o = mode == MODE_FLAT ? &other[0] : &other[mode - MODE_32];
+        u64 linear = LIN_DATA + (i % DATA_PAGES) * PAGE, gpa;
+
+        if (mode == MODE_64 && !L1_64)
+            continue;
+        l2.own.format = o->own.format;
+        l2.own.root = o->own.root;
+        l2.code = o->code;
+        l2_reset(&l2, mode, 0);
+        gpa = l2_gpa(&l2, linear);
+        right += l2_named(&l2, l2_value(&l2, mode == MODE_FLAT ? gpa : linear), gpa);
+        expected++;
+    }
+    check(right == expected,
+          "T21: %u of %u reads while L2 changes its mode: none, 32-bit, PAE, 64-bit", right,
+          expected);
+}
+
+void part_second(void)
+{
+    for (enum mode mode = MODE_32; mode <= (L1_64 ? MODE_64 : MODE_PAE); mode++) {
+        rewrite_entries(mode);
+        move_pages(mode);
+    }
+}
