@@ -42,7 +42,7 @@ void name_page(u64 hpa)
     page[5] = page[0] >> 24 | 0xc300;
 }
 
-static void sentinels(void)
+void l2_memory_init(void)
 {
     static const struct {
         u32 start, pages;
@@ -162,11 +162,12 @@ void l2_reset(struct l2 *l2, enum mode mode, u32 cpl)
     l2->cr0 = CR0_NE | CR0_ET | CR0_WP;
     l2->cr0 |= mode >= MODE_FLAT ? CR0_PE : 0;
     l2->cr0 |= mode >= MODE_32 ? CR0_PG : 0;
-    l2->cr3 = l2->own.root;
+    l2->cr3 = l2->shadowed ? l2->shadow.root : l2->own.root;
+    l2->code_linear = mode >= MODE_32 ? LIN_CODE : l2->code;
     l2->cr4 = mode >= MODE_PAE ? CR4_PAE : CR4_PSE;
     l2->efer = mode == MODE_64 ? EFER_LME | EFER_LMA | EFER_NXE : mode == MODE_PAE ? EFER_NXE : 0;
     if (mode == MODE_PAE)
-        memcpy(l2->pdpte, l2_at(l2, l2->cr3), sizeof(l2->pdpte));
+        memcpy(l2->pdpte, l2_at(l2, l2->own.root), sizeof(l2->pdpte));
     l2->gdt_base = LIN_SYSTEM + SYSTEM_GDT;
     l2->gdt_limit = 9 * 8 - 1;
     l2->idt_base = mode == MODE_REAL ? 0 : LIN_SYSTEM;
@@ -179,7 +180,6 @@ void l2_new(struct l2 *l2, enum mode mode)
     u64 system, stack;
 
     memset(l2, 0, sizeof(*l2));
-    sentinels();
     l2->second = (struct tables){vendor->second_format(), 0, machine_page, machine_at, NULL};
     tables_new(&l2->second);
     l2->own = (struct tables){mode == MODE_64    ? &format_long
@@ -212,15 +212,43 @@ void l2_new(struct l2 *l2, enum mode mode)
     vendor->create(l2);
 }
 
+void l2_shadow(struct l2 *l2)
+{
+    l2->shadowed = true;
+    l2->shadow = (struct tables){l2->own.format, 0, machine_page, machine_at, NULL};
+    tables_new(&l2->shadow);
+    l2_reset(l2, l2->mode, l2->cpl);
+    vendor->create(l2);
+}
+
+/* L2 touched what `shadow` does not map: L1 fills it, or it is a fault by L2's own tables. */
+static void shadow_page_fault(struct l2 *l2)
+{
+    const u64 page = l2->exit.linear & ~(u64)(PAGE - 1);
+    struct walk w;
+    u64 flags;
+
+    tables_walk(&l2->own, page, &w);
+    flags = w.step[w.steps - 1].value & (P | W | U | (l2->efer & EFER_NXE ? NX : 0));
+    if (!w.mapped || (l2->exit.error & P) != 0)
+        vendor->inject(l2, 14, l2->exit.error);
+    else
+        tables_map(&l2->shadow, page, hpa_of(l2, w.to), 12, flags);
+}
+
 enum outcome l2_step(struct l2 *l2, const char *stub, u64 linear, u32 value)
 {
-    l2->rip = (l2->cr0 & CR0_PG ? LIN_CODE : l2->code) + (u64)(stub - l2_code);
+    l2->rip = l2->code_linear + (u64)(stub - l2_code);
     l2->rsp = LIN_STACK + PAGE - 16;
     l2->rflags = 2;
     l2->reg[RAX] = value;
     l2->reg[RSI] = (word)linear;
     l2->reg[RDI] = 0;
     vendor->run(l2);
+    while (l2->exit.why == WHY_PAGE_FAULT) {
+        shadow_page_fault(l2);
+        vendor->run(l2);
+    }
     if (l2->exit.why == WHY_SECOND_STAGE)
         return SECOND_STAGE;
     if (l2->exit.why != WHY_CALL)
@@ -290,10 +318,9 @@ static u64 explain_second(const struct l2 *l2, u64 gpa, const char *indent)
     tables_walk(&l2->second, gpa, &w);
     print("%s%s:", indent, vendor->second_name);
     for (u32 i = 0; i < w.steps; i++)
-        print(" %s[%u] = %llx,", w.step[i].level, w.step[i].index,
-              (unsigned long long)w.step[i].value);
+        print(" %s[%u] = %llx,", w.step[i].level, w.step[i].index, w.step[i].value);
     if (w.mapped)
-        print(" so machine %08llx\n", (unsigned long long)w.to);
+        print(" so machine %08llx\n", w.to);
     else
         print(" so it exits\n");
     return w.to;
@@ -305,29 +332,27 @@ void l2_explain(struct l2 *l2, u64 linear)
     struct walk w;
     u64 hpa;
 
-    print("  L2 reads linear %08llx. %s; CR3 = guest-physical %08llx.\n",
-          (unsigned long long)linear, l2->own.format->name, (unsigned long long)l2->cr3);
+    print("  L2 reads linear %08llx. %s; CR3 = guest-physical %08llx.\n", linear,
+          l2->own.format->name, l2->cr3);
     tables_walk(&l2->own, linear, &w);
     for (u32 i = 0; i < w.steps; i++) {
         const struct step *step = &w.step[i];
         const bool last = i + 1 == w.steps;
 
-        print("    %s entry %u is at guest-physical %08llx\n", step->level, step->index,
-              (unsigned long long)step->at);
+        print("    %s entry %u is at guest-physical %08llx\n", step->level, step->index, step->at);
         explain_second(l2, step->at, "      ");
-        print("      and holds %llx: %s guest-physical %08llx\n", (unsigned long long)step->value,
+        print("      and holds %llx: %s guest-physical %08llx\n", step->value,
               last ? "the page is at" : "the next table is at",
-              (unsigned long long)(last ? w.to & ~(BIT(w.shift) - 1)
-                                        : w.step[i + 1].at & ~(u64)(PAGE - 1)));
+              (last ? w.to & ~(BIT(w.shift) - 1) : w.step[i + 1].at & ~(u64)(PAGE - 1)));
     }
-    print("    The address is guest-physical %08llx\n", (unsigned long long)w.to);
+    print("    The address is guest-physical %08llx\n", w.to);
     hpa = explain_second(l2, w.to, "      ");
     if ((got & 0xfff) == BAD)
         print("    L2 got %08x: a page that says \"wrong\": %s\n", got,
               (got ^ w.to) < PAGE ? "the second stage was skipped" : "both stages were skipped");
     check(got == (u32)((hpa & ~(u64)(PAGE - 1)) | ACE),
-          "mode=%s lin=%08llx gpa=%08llx hpa=%08llx, read %08x", mode_names[l2->mode],
-          (unsigned long long)linear, (unsigned long long)w.to, (unsigned long long)hpa, got);
+          "mode=%s lin=%08llx gpa=%08llx hpa=%08llx, read %08x", mode_names[l2->mode], linear, w.to,
+          hpa, got);
 }
 
 static struct {

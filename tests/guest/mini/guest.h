@@ -44,13 +44,14 @@ struct segment {
 };
 
 /* Why L2 came back, in common terms, and as the vendor reports it. */
-enum why { WHY_CALL, WHY_SECOND_STAGE, WHY_OTHER, WHY_NOT_ENTERED };
+enum why { WHY_CALL, WHY_SECOND_STAGE, WHY_PAGE_FAULT, WHY_OTHER, WHY_NOT_ENTERED };
 enum { READ = 1, WRITE = 2, FETCH = 4 };
 struct exit {
     enum why why;
     u64 reason; /* exit reason; exit code */
     u64 qualification; /* exit qualification; EXITINFO1 */
     u32 access; /* of a second-stage fault: READ, WRITE, FETCH */
+    u32 error; /* error code of a page fault that L1 intercepts, at `linear` */
     bool in_tables; /* it was the address of one of L2's tables */
     u64 gpa, linear;
     u32 length, info; /* instruction length and information */
@@ -60,7 +61,14 @@ struct l2 {
     enum mode mode;
     u32 cpl;
     struct tables own, second;
-    u64 code; /* guest-physical */
+    u64 code, code_linear; /* its code: guest-physical; where it runs */
+    /*
+     * L1 has no second stage for this guest: it shows L2's tables to nobody, and gives the
+     * processor `shadow` instead, in the same format but with machine addresses, filled at page
+     * faults.
+     */
+    bool shadowed;
+    struct tables shadow;
 
     word reg[REGS]; /* RSP is below */
     u64 rip, rsp, rflags;
@@ -75,9 +83,12 @@ struct l2 {
     void *vendor; /* the vendor's */
 };
 
+void l2_memory_init(void);
 /* A new guest with code, tables and DATA_PAGES data pages, ready to run at CPL 0. */
 enum { DATA_PAGES = 8 };
 void l2_new(struct l2 *l2, enum mode mode);
+/* Runs this guest without a second stage from now on. */
+void l2_shadow(struct l2 *l2);
 /* State as at the beginning, in a mode for which l2->own has been built. */
 void l2_reset(struct l2 *l2, enum mode mode, u32 cpl);
 /* The next page of L2: returns its guest-physical address. No two guests of a part share one. */
@@ -94,7 +105,7 @@ u64 hpa_number(u32 n);
 /* What a step of L2 came to. FAULTED: it took an exception, without an exit. */
 enum outcome { DONE, FAULTED, SECOND_STAGE, OTHER };
 extern const char l2_code[], l2_code_end[], l2_fault[];
-extern const char l2_read[], l2_write[], l2_call[], l2_load_cr3[], l2_invlpg[];
+extern const char l2_read[], l2_write[], l2_call[], l2_load_cr3[], l2_invlpg[], l2_vmfunc[];
 enum outcome l2_step(struct l2 *l2, const char *stub, u64 linear, u32 value);
 u32 l2_vector(const struct l2 *l2);
 /* As a step that reads: the value, or 0 if it was not read. */

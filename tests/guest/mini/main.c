@@ -21,6 +21,8 @@ static const struct {
     {"second", "the second stage changes", part_second, NULL},
     {"modes", "L2 changes its paging mode", part_modes, NULL},
     {"turns", "L1 and L2 in turns", part_turns, NULL},
+    {"shadowed", "L2 without a second stage", part_shadowed, NULL},
+    {"ept", "entries, flags, log and switching of EPT", part_ept, &vendor_vmx},
 };
 
 static const struct vendor *const vendors[] = {&vendor_vmx};
@@ -73,6 +75,7 @@ void mini_main(word info)
         failures++;
         leave();
     }
+    l2_memory_init();
     print("mini: %s with %s\n", vendor->name, vendor->second_name);
     if (L1_64) {
         run_parts("64-bit");

@@ -14,7 +14,7 @@
 typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
-typedef uint64_t u64;
+typedef unsigned long long u64;
 typedef unsigned long word; /* as wide as a register */
 
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))

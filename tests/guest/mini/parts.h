@@ -9,5 +9,7 @@ void part_pae(void);
 void part_second(void);
 void part_modes(void);
 void part_turns(void);
+void part_shadowed(void);
+void part_ept(void);
 
 #endif

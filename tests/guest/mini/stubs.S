@@ -7,7 +7,7 @@
  */
     .section .rodata
     .globl l2_code, l2_code_end
-    .globl l2_read, l2_write, l2_call, l2_load_cr3, l2_invlpg, l2_fault
+    .globl l2_read, l2_write, l2_call, l2_load_cr3, l2_invlpg, l2_vmfunc, l2_fault
     .code32
     .balign 16
 l2_code:
@@ -22,6 +22,12 @@ l2_call:                        /* the page at esi says in eax who it is */
     cpuid
 l2_load_cr3:                    /* CR3 = esi */
     movl %esi, %cr3
+    cpuid
+l2_vmfunc:                      /* EPTP switching to number eax, then as l2_read */
+    movl %eax, %ecx
+    xorl %eax, %eax
+    .byte 0x0f, 0x01, 0xd4      /* VMFUNC */
+    movl (%esi), %eax
     cpuid
 l2_invlpg:
     invlpg (%esi)

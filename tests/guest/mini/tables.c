@@ -29,15 +29,18 @@ const struct format format_long = {
     .link = P | W | U,
     .root_link = P | W | U,
 };
-/* Bits 2:0 are read, write, execute; any of them makes an entry present. */
+/*
+ * Bits 2:0 are read, write, execute; any of them makes an entry present. Bit 10 is execute for user
+ * pages where mode-based control is on, else ignored.
+ */
 const struct format format_ept = {
     .name = "EPT",
     .entry = 8,
     .levels = 4,
     .level = {{"PML4", 39, 9}, {"PDPT", 30, 9}, {"PD", 21, 9}, {"PT", 12, 9}},
     .present = 7,
-    .link = 7,
-    .root_link = 7,
+    .link = BIT(10) | 7,
+    .root_link = BIT(10) | 7,
 };
 
 u64 entry_get(const struct format *f, const void *entry)

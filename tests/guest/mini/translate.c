@@ -84,9 +84,8 @@ static void second_stage_refuses(const struct refused *r)
     check(outcome == SECOND_STAGE && l2.exit.gpa == r->gpa && l2.exit.linear == r->exit_linear &&
               l2.exit.in_tables == (r->access == 0) &&
               (r->access == 0 || l2.exit.access == r->access),
-          "%s: exit with gpa=%08llx lin=%08llx qualification=%llx", r->what,
-          (unsigned long long)l2.exit.gpa, (unsigned long long)l2.exit.linear,
-          (unsigned long long)l2.exit.qualification);
+          "%s: exit with gpa=%08llx lin=%08llx qualification=%llx", r->what, l2.exit.gpa,
+          l2.exit.linear, l2.exit.qualification);
     l2_second_set(&l2, r->gpa, entry);
     check(l2_step(&l2, r->stub, r->linear, 0) == DONE, "and with the entry back it goes on");
 }

@@ -16,10 +16,12 @@ struct vendor {
     u64 second_rwx; /* flags of a leaf that allows everything; the next two are taken away from it
                      */
     u64 second_write, second_execute; /* 0: has no such bit */
+    u64 bad_state; /* the exit's reason when an entry fails for L2's state */
     bool pdpte_registers; /* PAE paging of L2 has PDPTE registers */
     void (*create)(struct l2 *l2); /* l2->vendor */
     void (*run)(struct l2 *l2); /* from l2's state until an exit; fills l2->exit and the state */
-    void (*flush)(struct l2 *l2); /* forget translations of this guest's second stage */
+    void (*flush)(struct l2 *l2); /* forget translations that L1's tables for this guest gave */
+    void (*inject)(struct l2 *l2, u32 vector, u32 error); /* an exception with an error code */
 };
 extern const struct vendor vendor_vmx;
 extern const struct vendor *vendor; /* of this processor */

@@ -166,6 +166,8 @@ void *vmx_region(void)
     return region;
 }
 
+static u16 last_vpid;
+
 static bool vmx_offered(void)
 {
     u32 regs[4];
@@ -180,6 +182,8 @@ void vmx_on(void)
         wrmsr(MSR_FEATURE_CONTROL, 5);
     CR_SET(4, CR_GET(4) | CR4_VMXE);
     must(vmxon((word)vmx_region()), "VMXON");
+    must(invept(2, 0) && invvpid(2, 0, 0), "INVEPT and INVVPID of everything");
+    last_vpid = 0;
 }
 
 void vmx_off(void)
@@ -233,8 +237,13 @@ static void vmx_create(struct l2 *l2)
     vmwrite(EXIT, vmx_controls(MSR_VMX_TRUE_EXIT, (L1_64 ? EXIT_64 : 0) | EXIT_SAVE_EFER |
                                                       EXIT_LOAD_EFER | EXIT_ACKNOWLEDGE));
     vmwrite(ENTRY, vmx_controls(MSR_VMX_TRUE_ENTRY, ENTRY_LOAD_EFER));
-    vmwrite(VPID, 1);
+    vmx->vpid = ++last_vpid;
+    vmwrite(VPID, vmx->vpid);
     vmwrite(EPTP, vmx->eptp);
+    if (l2->shadowed) {
+        vmx_change(SECONDARY, 0, SEC_EPT | SEC_UNRESTRICTED);
+        vmwrite(EXCEPTIONS, BIT(14));
+    }
     vmwrite(LINK_POINTER, ~0ull);
     vmwrite(GUEST_DR7, 0x400);
     vmx_write_host();
@@ -284,6 +293,11 @@ static void read_exit(struct l2 *l2)
         exit->access = (u32)exit->qualification & 7;
         exit->in_tables = (exit->qualification & 0x180) == 0x80;
     }
+    if (exit->reason == R_EXCEPTION && (vmread(EXIT_INTERRUPTION) & 0xff) == 14) {
+        exit->why = WHY_PAGE_FAULT;
+        exit->linear = exit->qualification;
+        exit->error = (u32)vmread(EXIT_ERROR_CODE);
+    }
     exits_count((exit->reason & 0xffff) < ARRAY_SIZE(reason_names) &&
                         reason_names[exit->reason & 0xffff] != NULL
                     ? reason_names[exit->reason & 0xffff]
@@ -323,7 +337,20 @@ static void vmx_run(struct l2 *l2)
 
 static void vmx_flush(struct l2 *l2)
 {
-    must(invept(1, VMX(l2)->eptp), "INVEPT");
+    if (!l2->shadowed)
+        must(invept(1, VMX(l2)->eptp), "INVEPT");
+    else
+        must(invvpid(1, VMX(l2)->vpid, 0), "INVVPID");
+}
+
+/* Entered with the next run. A page fault's address goes to CR2, which L1 and L2 share. */
+static void vmx_inject(struct l2 *l2, u32 vector, u32 error)
+{
+    vmx_current(l2);
+    if (vector == 14)
+        CR_SET(2, l2->exit.linear);
+    vmwrite(ENTRY_INFO, INFO_VALID | INFO_ERROR_CODE | 3 << 8 | vector);
+    vmwrite(ENTRY_ERROR_CODE, error);
 }
 
 const struct vendor vendor_vmx = {
@@ -336,8 +363,10 @@ const struct vendor vendor_vmx = {
     .second_rwx = EPT_RWX,
     .second_write = EPT_W,
     .second_execute = EPT_X,
+    .bad_state = REASON_ENTRY_FAILED | R_ENTRY_STATE,
     .pdpte_registers = true,
     .create = vmx_create,
     .run = vmx_run,
     .flush = vmx_flush,
+    .inject = vmx_inject,
 };

@@ -231,6 +231,7 @@ struct vmx {
     void *vmcs;
     bool launched;
     u64 eptp;
+    u16 vpid;
 };
 #define VMX(l2) ((struct vmx *)(l2)->vendor)
 /* Makes this guest's VMCS the current one; vmread() and vmwrite() are on it then. */
