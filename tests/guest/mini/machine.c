@@ -42,9 +42,10 @@ static void put(char c)
 
 static void put_hex(u64 value, int digits)
 {
+    while (digits < 16 && value >> (digits * 4) != 0)
+        digits++;
     if (digits == 0)
-        for (digits = 1; digits < 16 && value >> (digits * 4) != 0;)
-            digits++;
+        digits = 1;
     while (digits-- > 0)
         put("0123456789abcdef"[value >> (digits * 4) & 15]);
 }

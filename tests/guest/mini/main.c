@@ -23,6 +23,7 @@ static const struct {
     {"turns", "L1 and L2 in turns", part_turns, NULL},
     {"shadowed", "L2 without a second stage", part_shadowed, NULL},
     {"ept", "entries, flags, log and switching of EPT", part_ept, &vendor_vmx},
+    {"checks", "what VM entry refuses", part_checks, &vendor_vmx},
 };
 
 static const struct vendor *const vendors[] = {&vendor_vmx};
@@ -50,6 +51,10 @@ static void run_parts(const char *l1)
 
     for (u32 i = 0; i < ARRAY_SIZE(parts); i++)
         chosen |= names(arguments, parts[i].name);
+    if (!chosen && *arguments != 0) {
+        print("mini: no part is named in \"%s\"\n", arguments);
+        failures++;
+    }
     for (u32 i = 0; i < ARRAY_SIZE(parts); i++) {
         if ((chosen && !names(arguments, parts[i].name)) ||
             (parts[i].only != NULL && parts[i].only != vendor))

@@ -11,5 +11,6 @@ void part_modes(void);
 void part_turns(void);
 void part_shadowed(void);
 void part_ept(void);
+void part_checks(void);
 
 #endif

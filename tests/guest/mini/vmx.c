@@ -167,6 +167,7 @@ void *vmx_region(void)
 }
 
 static u16 last_vpid;
+static u64 vmxon_region;
 
 static bool vmx_offered(void)
 {
@@ -181,9 +182,15 @@ void vmx_on(void)
     if ((rdmsr(MSR_FEATURE_CONTROL) & 1) == 0)
         wrmsr(MSR_FEATURE_CONTROL, 5);
     CR_SET(4, CR_GET(4) | CR4_VMXE);
-    must(vmxon((word)vmx_region()), "VMXON");
+    vmxon_region = (word)vmx_region();
+    must(vmxon(vmxon_region), "VMXON");
     must(invept(2, 0) && invvpid(2, 0, 0), "INVEPT and INVVPID of everything");
     last_vpid = 0;
+}
+
+u64 vmx_vmxon_region(void)
+{
+    return vmxon_region;
 }
 
 void vmx_off(void)

@@ -23,6 +23,7 @@ enum {
 /* Fields. A segment's fields are 2 apart, in the order of enum ES. */
 enum {
     VPID = 0x0000,
+    POSTED_VECTOR = 0x0002,
     GUEST_SELECTOR = 0x0800,
     PML_INDEX = 0x0812,
     HOST_SELECTOR = 0x0c00,
@@ -41,6 +42,9 @@ enum {
     VM_FUNCTIONS = 0x2018,
     EPTP = 0x201a,
     EPTP_LIST = 0x2024,
+    VMREAD_BITMAP = 0x2026,
+    VMWRITE_BITMAP = 0x2028,
+    VE_INFORMATION = 0x202a,
     TSC_MULTIPLIER = 0x2032,
     GUEST_PHYSICAL = 0x2400,
     LINK_POINTER = 0x2800,
@@ -154,8 +158,10 @@ enum {
 #define SEC_RDRAND BIT(11)
 #define SEC_INVPCID BIT(12)
 #define SEC_FUNCTIONS BIT(13)
+#define SEC_SHADOWING BIT(14)
 #define SEC_RDSEED BIT(16)
 #define SEC_PML BIT(17)
+#define SEC_VE BIT(18)
 #define SEC_MBEC BIT(22)
 #define SEC_TSC_SCALING BIT(25)
 #define EXIT_DEBUG BIT(2)
@@ -224,6 +230,7 @@ void vmwrite(u32 field, u64 value);
 /* The value of controls closest to `wanted` that the capability MSR allows. */
 u32 vmx_controls(u32 msr, u64 wanted);
 void *vmx_region(void);
+u64 vmx_vmxon_region(void);
 void vmx_on(void);
 void vmx_off(void);
 
@@ -249,5 +256,7 @@ void vmx_write_guest(struct l2 *l2);
  */
 u32 vmx_enter(word *registers, bool resume);
 extern const char vmx_exited[];
+/* VMLAUNCH as the instruction behind MOV SS. Returns as vmx_enter(). */
+u32 vmx_launch_behind_mov_ss(void);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* u32 vmx_enter(word *registers, bool resume): see vmx.h. The stack is in HOST_RSP while L2 runs. */
     .text
-    .globl vmx_enter, vmx_exited
+    .globl vmx_enter, vmx_exited, vmx_launch_behind_mov_ss
     .set HOST_RSP, 0x6c14
 #ifdef __x86_64__
 vmx_enter:
@@ -100,3 +100,12 @@ vmx_exited:
     popl %ebx
     ret
 #endif
+
+vmx_launch_behind_mov_ss:
+    movl %ss, %eax
+    movl %eax, %ss
+    vmlaunch
+    movl $1, %eax
+    jc 1f
+    movl $2, %eax
+1:  ret
