@@ -13,15 +13,10 @@ static struct l2 l2;
 enum { CONTROLS = 7, HOST = 8, GUEST = 33 }; /* VM-instruction errors; exit reason */
 enum { ANY, ONLY_64, ONLY_32, ONLY_PAE }; /* L1's mode, with L2 alike; or L2 in PAE paging */
 
-struct edit {
-    enum { NONE, ON, OFF, IS } how;
-    u32 field;
-    u64 value;
-};
 struct row {
     const char *rule;
     u32 outcome, where;
-    struct edit edit[7];
+    struct edit edit[EDITS];
     u32 qualification;
 };
 
@@ -226,25 +221,16 @@ static u32 enter(void)
 
 static bool try_row(const struct row *row)
 {
-    u64 saved[ARRAY_SIZE(row->edit)];
     const u64 rip = vmread(GUEST_RIP);
     u32 came, wanted = row->outcome == GUEST ? GUEST | (u32)REASON_ENTRY_FAILED : row->outcome;
+    u64 saved[EDITS];
     bool good;
 
-    for (u32 i = 0; i < ARRAY_SIZE(row->edit) && row->edit[i].how != NONE; i++) {
-        const struct edit *e = &row->edit[i];
-
-        saved[i] = vmread(e->field);
-        vmwrite(e->field, e->how == IS   ? e->value
-                          : e->how == ON ? saved[i] | e->value
-                                         : saved[i] & ~e->value);
-    }
+    vmx_edit(row->edit, saved);
     came = enter();
     good = came == wanted && (wanted < 32 || vmread(QUALIFICATION) == row->qualification);
     must(good, "%s: %x, not %x", row->rule, came, wanted);
-    for (u32 i = ARRAY_SIZE(row->edit); i-- > 0;)
-        if (row->edit[i].how != NONE)
-            vmwrite(row->edit[i].field, saved[i]);
+    vmx_undo(row->edit, saved);
     vmwrite(GUEST_RIP, rip);
     return good;
 }

@@ -121,7 +121,7 @@ static void fill_system_page(u8 *page, enum mode mode)
 
     for (u32 i = 0; i < 32; i++) {
         const u64 to = LIN_CODE + (u64)(l2_fault - l2_code) + i * 16;
-        const u64 dpl = i == 3 || i == 4 ? 3 : 0;
+        const u64 dpl = i == 3 || i == 4 || i == 31 ? 3 : 0; /* INT3, INTO, INT 31 */
 
         gates[wide ? 2 * i : i] = (to & 0xffff) | (wide ? SEL_CODE64 : SEL_CODE32) << 16 |
                                   (to & 0xffff0000) << 32 | (0x8e | dpl << 5) << 40;
@@ -259,6 +259,12 @@ enum outcome l2_step(struct l2 *l2, const char *stub, u64 linear, u32 value)
     return FAULTED;
 }
 
+const char *l2_put_code(struct l2 *l2, const void *bytes, u32 length)
+{
+    memcpy(l2_at(l2, l2->code + OTHER_CODE), bytes, length);
+    return l2_code + OTHER_CODE;
+}
+
 u32 l2_vector(const struct l2 *l2)
 {
     return (u32)l2->reg[RDI] - 1;
@@ -372,12 +378,13 @@ void exits_count(const char *name)
 
 void exits_print(void)
 {
-    const char *between = "  exits: ";
-
-    for (u32 i = 0; i < ARRAY_SIZE(counts) && counts[i].name != NULL; i++) {
-        print("%s%u %s", between, counts[i].count, counts[i].name);
-        between = ", ";
-    }
+    print("  exits:");
+    for (u32 i = 0; i < ARRAY_SIZE(counts) && counts[i].name != NULL; i++)
+        print("%s%u %s",
+              i == 0       ? " "
+              : i % 8 == 0 ? ",\n    "
+                           : ", ",
+              counts[i].count, counts[i].name);
     print("\n");
     memset(counts, 0, sizeof(counts));
 }

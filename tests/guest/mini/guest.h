@@ -122,6 +122,9 @@ u64 l2_second_get(struct l2 *l2, u64 gpa);
 void l2_second_set(struct l2 *l2, u64 gpa, u64 value);
 /* Moves what is at gpa to another machine page, clears the old one, changes the second stage. */
 void l2_move(struct l2 *l2, u64 gpa);
+/* Other code for L2, instead of a stub, for l2_step(). */
+enum { OTHER_CODE = 0x800 };
+const char *l2_put_code(struct l2 *l2, const void *bytes, u32 length);
 /* Shows the way of an address through both stages; what L2 reads there is checked. */
 void l2_explain(struct l2 *l2, u64 linear);
 

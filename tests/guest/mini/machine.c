@@ -218,6 +218,9 @@ void machine_init(word info)
     outb(0x3fb, 3);
     if ((multiboot[0] & 4) != 0)
         arguments = (const char *)(word)multiboot[4];
+    while (*arguments != 0 && *arguments != ' ') /* the first word is the file's name */
+        arguments++;
+    arguments += *arguments != 0;
     gdt[4] =
         (sizeof(tss) - 1) | (base & 0xffffff) << 16 | 0x89ull << 40 | (base >> 24 & 0xff) << 56;
     gdt[5] = base >> 32;

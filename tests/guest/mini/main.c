@@ -21,9 +21,13 @@ static const struct {
     {"second", "the second stage changes", part_second, NULL},
     {"modes", "L2 changes its paging mode", part_modes, NULL},
     {"turns", "L1 and L2 in turns", part_turns, NULL},
+    {"boot", "L2 from real mode to paging", part_boot, NULL},
     {"shadowed", "L2 without a second stage", part_shadowed, NULL},
     {"ept", "entries, flags, log and switching of EPT", part_ept, &vendor_vmx},
     {"checks", "what VM entry refuses", part_checks, &vendor_vmx},
+    {"exits", "instructions that exit", part_exits, &vendor_vmx},
+    {"inject", "exceptions and interrupts into L2, and out of it", part_inject, &vendor_vmx},
+    {"timers", "preemption timer, TSC, interrupts while L2 runs", part_timers, &vendor_vmx},
 };
 
 static const struct vendor *const vendors[] = {&vendor_vmx};

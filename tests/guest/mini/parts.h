@@ -9,8 +9,12 @@ void part_pae(void);
 void part_second(void);
 void part_modes(void);
 void part_turns(void);
+void part_boot(void);
 void part_shadowed(void);
 void part_ept(void);
 void part_checks(void);
+void part_exits(void);
+void part_inject(void);
+void part_timers(void);
 
 #endif

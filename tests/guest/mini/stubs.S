@@ -51,3 +51,59 @@ l2_fault:
     .set i, i + 1
     .endr
 l2_code_end:
+
+/*
+ * L2 from its reset on: real mode at 0000:8000, protected mode, paging. edi = CR4, esi = CR3, ebp = EFER
+ * bits or 0, ebx = an address to read then. edx counts the modes.
+ */
+    .globl l2_boot, l2_boot_end, l2_boot_vector
+    .set AT, 0x8000             /* linear address of l2_boot */
+    .code16
+    .balign 16
+l2_boot:
+    lgdtl %cs:(boot_gdt_pointer - l2_boot + AT)
+    movl $1, %edx
+    movl %cr0, %eax
+    orl $1, %eax
+    movl %eax, %cr0
+    ljmpl $8, $(1f - l2_boot + AT)
+    .code32
+1:  movw $16, %ax
+    movw %ax, %ds
+    movw %ax, %ss
+    incl %edx
+    movl %edi, %cr4
+    movl %esi, %cr3
+    testl %ebp, %ebp
+    jz 2f
+    movl $0xC0000080, %ecx
+    xorl %edx, %edx
+    movl %ebp, %eax
+    wrmsr
+    movl $2, %edx
+2:  movl %cr0, %eax
+    orl $0x80000000, %eax
+    movl %eax, %cr0
+    incl %edx
+    testl %ebp, %ebp
+    jz 3f
+    ljmp $24, $(3f - l2_boot + AT)
+3:  movl (%ebx), %eax           /* in 64-bit mode: (%rbx) */
+    xorl %edi, %edi
+    cpuid
+    .code16
+    .balign 16
+l2_boot_vector:                 /* an interrupt in real mode: ax = the IP that it returns to */
+    popw %ax
+    movl $0x101, %edi
+    cpuid
+    .balign 8
+boot_gdt:
+    .quad 0
+    .quad 0x00cf9b000000ffff
+    .quad 0x00cf93000000ffff
+    .quad 0x00af9b000000ffff
+boot_gdt_pointer:
+    .word 31
+    .long boot_gdt - l2_boot + AT
+l2_boot_end:

@@ -22,6 +22,7 @@ struct vendor {
     void (*run)(struct l2 *l2); /* from l2's state until an exit; fills l2->exit and the state */
     void (*flush)(struct l2 *l2); /* forget translations that L1's tables for this guest gave */
     void (*inject)(struct l2 *l2, u32 vector, u32 error); /* an exception with an error code */
+    void (*inject_interrupt)(struct l2 *l2, u32 vector); /* an external one */
 };
 extern const struct vendor vendor_vmx;
 extern const struct vendor *vendor; /* of this processor */

@@ -151,6 +151,25 @@ void vmx_change(u32 field, u64 set, u64 clear)
     vmwrite(field, (vmread(field) | set) & ~clear);
 }
 
+void vmx_edit(const struct edit *edits, u64 *saved)
+{
+    for (u32 i = 0; i < EDITS && edits[i].how != NONE; i++) {
+        const struct edit *e = &edits[i];
+
+        saved[i] = vmread(e->field);
+        vmwrite(e->field, e->how == IS   ? e->value
+                          : e->how == ON ? saved[i] | e->value
+                                         : saved[i] & ~e->value);
+    }
+}
+
+void vmx_undo(const struct edit *edits, const u64 *saved)
+{
+    for (u32 i = EDITS; i-- > 0;)
+        if (edits[i].how != NONE)
+            vmwrite(edits[i].field, saved[i]);
+}
+
 u32 vmx_controls(u32 msr, u64 wanted)
 {
     const u64 allowed = rdmsr(msr);
@@ -238,7 +257,9 @@ static void vmx_create(struct l2 *l2)
     must(vmclear((word)vmx->vmcs), "VMCLEAR");
     vmx_current(l2);
     vmwrite(PIN, vmx_controls(MSR_VMX_TRUE_PIN, 0));
-    vmwrite(PRIMARY, vmx_controls(MSR_VMX_TRUE_PRIMARY, PRI_HLT | PRI_IO | PRI_SECONDARY));
+    vmwrite(PRIMARY,
+            vmx_controls(MSR_VMX_TRUE_PRIMARY, PRI_HLT | PRI_IO | PRI_MSR_BITMAPS | PRI_SECONDARY));
+    vmwrite(MSR_BITMAP, (word)page_new()); /* no MSR exits */
     vmwrite(SECONDARY, vmx_controls(MSR_VMX_SECONDARY, SEC_EPT | SEC_VPID | SEC_UNRESTRICTED |
                                                            SEC_RDTSCP | SEC_INVPCID));
     vmwrite(EXIT, vmx_controls(MSR_VMX_TRUE_EXIT, (L1_64 ? EXIT_64 : 0) | EXIT_SAVE_EFER |
@@ -360,6 +381,12 @@ static void vmx_inject(struct l2 *l2, u32 vector, u32 error)
     vmwrite(ENTRY_ERROR_CODE, error);
 }
 
+static void vmx_inject_interrupt(struct l2 *l2, u32 vector)
+{
+    vmx_current(l2);
+    vmwrite(ENTRY_INFO, INFO_VALID | vector);
+}
+
 const struct vendor vendor_vmx = {
     .name = "VMX",
     .second_name = "EPT",
@@ -376,4 +403,5 @@ const struct vendor vendor_vmx = {
     .run = vmx_run,
     .flush = vmx_flush,
     .inject = vmx_inject,
+    .inject_interrupt = vmx_inject_interrupt,
 };

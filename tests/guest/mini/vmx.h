@@ -245,6 +245,15 @@ struct vmx {
 void vmx_current(struct l2 *l2);
 /* Sets or clears bits of a field. */
 void vmx_change(u32 field, u64 set, u64 clear);
+/* Changes of fields that a row of a table makes, and taking them back. */
+enum { EDITS = 7 };
+struct edit {
+    enum { NONE, ON, OFF, IS } how;
+    u32 field;
+    u64 value;
+};
+void vmx_edit(const struct edit *edits, u64 *saved);
+void vmx_undo(const struct edit *edits, const u64 *saved);
 /* Host state of the current VMCS, as L1 is now. */
 void vmx_write_host(void);
 /* l2's state into the current VMCS. */
