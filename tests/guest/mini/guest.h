@@ -77,6 +77,7 @@ struct l2 {
     struct segment seg[SEGMENTS];
     u64 gdt_base, idt_base;
     u32 gdt_limit, idt_limit;
+    u32 activity; /* 0 active */
     bool reload; /* more than RIP, RSP, RFLAGS and reg has changed */
 
     struct exit exit;

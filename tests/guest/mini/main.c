@@ -14,6 +14,7 @@ static const struct {
     const char *name, *what;
     void (*run)(void);
     const struct vendor *only; /* of one vendor, if not NULL */
+    bool named_only; /* not among those that run if none is named */
 } parts[] = {
     {"translate", "two-stage translation", part_translate, NULL},
     {"faults", "what each stage refuses", part_faults, NULL},
@@ -28,6 +29,10 @@ static const struct {
     {"exits", "instructions that exit", part_exits, &vendor_vmx},
     {"inject", "exceptions and interrupts into L2, and out of it", part_inject, &vendor_vmx},
     {"timers", "preemption timer, TSC, interrupts while L2 runs", part_timers, &vendor_vmx},
+    {"bluepill", "L1 becomes its own guest", part_bluepill, &vendor_vmx},
+    {"smp", "two processors", part_smp, &vendor_vmx},
+    {"abort-msr", "VMX abort in loading MSRs", part_abort_msr, &vendor_vmx, true},
+    {"abort-pdpte", "VMX abort for L1's PDPTEs", part_abort_pdpte, &vendor_vmx, true},
 };
 
 static const struct vendor *const vendors[] = {&vendor_vmx};
@@ -58,9 +63,10 @@ static void run_parts(const char *l1)
     if (!chosen && *arguments != 0) {
         print("mini: no part is named in \"%s\"\n", arguments);
         failures++;
+        return;
     }
     for (u32 i = 0; i < ARRAY_SIZE(parts); i++) {
-        if ((chosen && !names(arguments, parts[i].name)) ||
+        if ((chosen ? !names(arguments, parts[i].name) : parts[i].named_only) ||
             (parts[i].only != NULL && parts[i].only != vendor))
             continue;
         print("== %s: %s (L1 %s)\n", parts[i].name, parts[i].what, l1);
@@ -84,6 +90,8 @@ void mini_main(word info)
         failures++;
         leave();
     }
+    if (abort_seen())
+        leave();
     l2_memory_init();
     print("mini: %s with %s\n", vendor->name, vendor->second_name);
     if (L1_64) {

@@ -3,6 +3,8 @@
 #ifndef MINI_PARTS_H
 #define MINI_PARTS_H
 
+#include "mini.h"
+
 void part_translate(void);
 void part_faults(void);
 void part_pae(void);
@@ -16,5 +18,11 @@ void part_checks(void);
 void part_exits(void);
 void part_inject(void);
 void part_timers(void);
+void part_bluepill(void);
+void part_smp(void);
+/* These end in a reset; abort_seen() checks what it left, and is true the second time. */
+void part_abort_pdpte(void);
+void part_abort_msr(void);
+bool abort_seen(void);
 
 #endif

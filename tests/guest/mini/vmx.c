@@ -299,7 +299,7 @@ void vmx_write_guest(struct l2 *l2)
     for (u32 i = 0; i < 4; i++)
         vmwrite(GUEST_PDPTE + 2 * i, l2->pdpte[i]);
     vmwrite(INTERRUPTIBILITY, 0);
-    vmwrite(ACTIVITY, 0);
+    vmwrite(ACTIVITY, l2->activity);
     vmwrite(PENDING_DEBUG, 0);
 }
 
