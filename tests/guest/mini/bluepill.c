@@ -65,31 +65,12 @@ static void *machine_at(void *context, u64 address)
 /* Guest state as L1 is now; a second stage in which all is where it was. */
 static void prepare(void)
 {
-    struct descriptor_table gdtr, idtr;
-
-    memset(&l2, 0, sizeof(l2));
+    vmx_as_l1(&l2);
     l2.second = (struct tables){&format_ept, 0, machine_page, machine_at, NULL};
     tables_new(&l2.second);
     for (u64 at = 0; at < 0x8000000; at += 0x200000)
         tables_map(&l2.second, at, at, 21, EPT_RWX);
     tables_map(&l2.second, 0xfee00000, 0xfee00000, 12, EPT_R | EPT_W);
-    __asm__ volatile("sgdt %0; sidt %1" : "=m"(gdtr), "=m"(idtr));
-    for (u32 i = 0; i < SEGMENTS; i++)
-        l2.seg[i] = (struct segment){SEL_DATA, 0xffffffff, 0xc093, 0};
-    l2.seg[CS] =
-        (struct segment){L1_64 ? SEL_CODE64 : SEL_CODE32, 0xffffffff, L1_64 ? 0xa09b : 0xc09b, 0};
-    l2.seg[LDTR] = (struct segment){0, 0, UNUSABLE, 0};
-    l2.seg[TR] =
-        (struct segment){SEL_TSS, 103, 0x8b, (gdt[4] >> 16 & 0xffffff) | gdt[4] >> 56 << 24};
-    l2.gdt_base = gdtr.base;
-    l2.gdt_limit = gdtr.limit;
-    l2.idt_base = idtr.base;
-    l2.idt_limit = idtr.limit;
-    l2.cr0 = CR_GET(0);
-    l2.cr3 = CR_GET(3);
-    l2.cr4 = CR_GET(4);
-    l2.efer = rdmsr(MSR_EFER);
-    memcpy(l2.pdpte, l1_pdpt, sizeof(l2.pdpte));
     vendor->create(&l2);
     vmx_write_guest(&l2);
     vmwrite(CR4_MASK, 0);

@@ -7,6 +7,7 @@
 enum { MEMORY_START = 0x400000, MEMORY_END = 0x800000, PORT_EXIT = 0xf4 };
 
 u32 checks, failures;
+const char *print_prefix = "";
 volatile u32 event_count[48];
 volatile word event_resume, event_error;
 enum l1_paging l1_paging = L1_64 ? L1_LONG : L1_OFF;
@@ -38,6 +39,9 @@ void *memcpy(void *to, const void *from, size_t size)
 static void put(char c)
 {
     outb(0x3f8, (u8)c);
+    if (c == '\n')
+        for (const char *s = print_prefix; *s != 0; s++)
+            outb(0x3f8, (u8)*s);
 }
 
 static void put_hex(u64 value, int digits)
@@ -152,6 +156,16 @@ void *page_new(void)
 void pages_free(void)
 {
     memory_next = MEMORY_START;
+}
+
+word pages_mark(void)
+{
+    return memory_next;
+}
+
+void pages_free_to(word mark)
+{
+    memory_next = mark;
 }
 
 void mini_event(struct frame *frame)

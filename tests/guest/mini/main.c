@@ -31,6 +31,7 @@ static const struct {
     {"timers", "preemption timer, TSC, interrupts while L2 runs", part_timers, &vendor_vmx},
     {"bluepill", "L1 becomes its own guest", part_bluepill, &vendor_vmx},
     {"smp", "two processors", part_smp, &vendor_vmx},
+    {"nest", "a hypervisor as L2, and its L3", part_nest, &vendor_vmx},
     {"abort-msr", "VMX abort in loading MSRs", part_abort_msr, &vendor_vmx, true},
     {"abort-pdpte", "VMX abort for L1's PDPTEs", part_abort_pdpte, &vendor_vmx, true},
 };

@@ -49,11 +49,14 @@ __attribute__((format(printf, 2, 3))) void check(bool good, const char *format, 
 /* What the parts rely on: silent and not counted if it holds. */
 __attribute__((format(printf, 2, 3))) void must(bool good, const char *format, ...);
 extern u32 checks, failures;
+extern const char *print_prefix; /* of each line */
 __attribute__((noreturn)) void leave(void);
 
 /* Memory of L1 below 8 MiB: zeroed pages, all free again at the beginning of each part. */
 void *page_new(void);
 void pages_free(void);
+word pages_mark(void);
+void pages_free_to(word mark); /* those taken since the mark */
 
 /* L1's exceptions and interrupts. */
 struct frame {
