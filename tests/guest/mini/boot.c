@@ -70,7 +70,7 @@ static void interrupt_in_real_mode(void)
 
 void part_boot(void)
 {
-    for (enum mode mode = MODE_32; mode <= (L1_64 ? MODE_64 : MODE_PAE); mode++) {
+    for (enum mode mode = MODE_32; mode <= l2_last_mode(); mode++) {
         l2_new(&l2, mode);
         boot(mode);
     }

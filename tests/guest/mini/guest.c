@@ -15,6 +15,11 @@ enum { SEL_USER_CODE32 = 0x33, SEL_USER_DATA = 0x3b, SEL_USER_CODE64 = 0x43 };
 static const u64 data_flags[DATA_PAGES] = {P | W | U, P | W,     P | U,     P | W | U,
                                            P | W | U, P | W | U, P | W | U, P | W | U};
 
+enum mode l2_last_mode(void)
+{
+    return L1_64 || vendor->wide_guests ? MODE_64 : MODE_PAE;
+}
+
 static u64 machine_page(void *context)
 {
     (void)context;
@@ -361,6 +366,17 @@ void l2_explain(struct l2 *l2, u64 linear)
           hpa, got);
 }
 
+void exit_print(const struct l2 *l2)
+{
+    const struct exit *exit = &l2->exit;
+
+    print("    exit at %llx: %s (%llu), qualification %llx, guest-physical %08llx, linear %08llx\n",
+          l2->rip, vendor->exit_name(exit->reason), exit->reason, exit->qualification, exit->gpa,
+          exit->linear);
+    if (exit->why != WHY_SECOND_STAGE)
+        print("      instruction length %u, information %x\n", exit->length, exit->info);
+}
+
 static struct {
     const char *name;
     u32 count;
@@ -378,6 +394,8 @@ void exits_count(const char *name)
 
 void exits_print(void)
 {
+    if (counts[0].name == NULL)
+        return;
     print("  exits:");
     for (u32 i = 0; i < ARRAY_SIZE(counts) && counts[i].name != NULL; i++)
         print("%s%u %s",

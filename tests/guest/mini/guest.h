@@ -33,6 +33,7 @@ enum {
 
 enum mode { MODE_REAL, MODE_FLAT, MODE_32, MODE_PAE, MODE_64 };
 extern const char *const mode_names[];
+enum mode l2_last_mode(void); /* that L1 can run, from MODE_32 on */
 
 /* Segments in the order of the VMCS. ar: bits as in descriptors, 16 for unusable. */
 enum { ES, CS, SS, DS, FS, GS, LDTR, TR, SEGMENTS };
@@ -129,6 +130,8 @@ const char *l2_put_code(struct l2 *l2, const void *bytes, u32 length);
 /* Shows the way of an address through both stages; what L2 reads there is checked. */
 void l2_explain(struct l2 *l2, u64 linear);
 
+/* The last exit as the vendor reports it. */
+void exit_print(const struct l2 *l2);
 /* Exits by name, since the last exits_print(). */
 void exits_count(const char *name);
 void exits_print(void);

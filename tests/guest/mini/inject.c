@@ -226,7 +226,7 @@ static void windows(void)
 
 void part_inject(void)
 {
-    for (enum mode mode = MODE_32; mode <= (L1_64 ? MODE_64 : MODE_PAE); mode++) {
+    for (enum mode mode = MODE_32; mode <= l2_last_mode(); mode++) {
         injections(mode);
         vectoring("an injected #GP", nothing, sizeof(nothing) - 1, HARDWARE | INFO_ERROR_CODE | 13,
                   HARDWARE | INFO_ERROR_CODE | 13);

@@ -371,7 +371,6 @@ void part_nest(void)
     for (u64 at = 0; at < L2_MEMORY; at += 0x200000)
         tables_map(&l2.second, at, OFFSET + at, 21, EPT_RWX);
     tables_map(&l2.second, 0xfee00000, 0xfee00000, 12, EPT_R | EPT_W);
-    exits_print();
     memcpy((void *)(word)(OFFSET + 0x100000), (void *)0x100000, IMAGE - 0x100000);
     vendor->create(&l2);
     vmx_change(PRIMARY, 0, PRI_IO | PRI_HLT);

@@ -66,7 +66,7 @@ void part_modes(void)
     u32 right = 0, expected = 0;
 
     l2_new(&l2, MODE_32);
-    for (enum mode mode = MODE_32; mode <= (L1_64 ? MODE_64 : MODE_PAE); mode++) {
+    for (enum mode mode = MODE_32; mode <= l2_last_mode(); mode++) {
         struct l2 *o = &other[mode - MODE_32];
 
         l2_new(o, mode);
@@ -81,7 +81,7 @@ void part_modes(void)
         const struct l2 *o = mode == MODE_FLAT ? &other[0] : &other[mode - MODE_32];
         u64 linear = LIN_DATA + (i % DATA_PAGES) * PAGE, gpa;
 
-        if (mode == MODE_64 && !L1_64)
+        if (mode > l2_last_mode())
             continue;
         l2.own.format = o->own.format;
         l2.own.root = o->own.root;
@@ -98,7 +98,7 @@ void part_modes(void)
 
 void part_second(void)
 {
-    for (enum mode mode = MODE_32; mode <= (L1_64 ? MODE_64 : MODE_PAE); mode++) {
+    for (enum mode mode = MODE_32; mode <= l2_last_mode(); mode++) {
         rewrite_entries(mode);
         move_pages(mode);
     }

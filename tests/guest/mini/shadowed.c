@@ -75,7 +75,7 @@ static void same_tables(void)
 
 void part_shadowed(void)
 {
-    for (enum mode mode = MODE_32; mode <= (L1_64 ? MODE_64 : MODE_PAE); mode++)
+    for (enum mode mode = MODE_32; mode <= l2_last_mode(); mode++)
         turns(mode);
     pae_entries();
     same_tables();

@@ -7,18 +7,31 @@ enum { LIN_SUPERVISOR = LIN_DATA + PAGE, LIN_READONLY = LIN_DATA + 2 * PAGE };
 
 static struct l2 l2;
 
-/* The modes of L2 that this L1 can run. */
-static const enum mode last_mode = L1_64 ? MODE_64 : MODE_PAE;
+/* L1 takes the page away from L2 for a moment. */
+static void take_away(u64 linear)
+{
+    const u64 gpa = l2_gpa(&l2, linear), entry = l2_second_get(&l2, gpa);
+    bool exits;
+
+    l2_second_set(&l2, gpa, 0);
+    exits = l2_step(&l2, l2_read, linear, 0) == SECOND_STAGE && l2.exit.gpa == gpa;
+    check(exits, "L1 clears the last %s entry: L2's read of %08llx exits to L1",
+          vendor->second_name, linear);
+    exit_print(&l2);
+    l2_second_set(&l2, gpa, entry);
+    check(l2_named(&l2, l2_value(&l2, linear), gpa), "L1 puts it back: L2 reads");
+}
 
 void part_translate(void)
 {
-    for (enum mode mode = MODE_32; mode <= last_mode; mode++) {
+    for (enum mode mode = MODE_32; mode <= l2_last_mode(); mode++) {
         print(" L2 %s\n", mode_names[mode]);
         l2_new(&l2, mode);
         l2_explain(&l2, LIN_DATA);
         l2_explain(&l2, LIN_LARGE + 0x3000);
         if (l2.second.format->entry == 8)
             l2_explain(&l2, LIN_HIGH + 0x205000);
+        take_away(LIN_DATA);
     }
 }
 
@@ -79,7 +92,7 @@ static void second_stage_refuses(const struct refused *r)
     const u64 entry = l2_second_get(&l2, r->gpa);
     enum outcome outcome;
 
-    l2_second_set(&l2, r->gpa, entry & ~r->rights);
+    l2_second_set(&l2, r->gpa, entry ^ r->rights);
     outcome = l2_step(&l2, r->stub, r->linear, 0);
     check(outcome == SECOND_STAGE && l2.exit.gpa == r->gpa &&
               (r->exit_linear == 0 || l2.exit.linear == r->exit_linear) &&
@@ -123,7 +136,7 @@ static void second_stage(void)
 
 void part_faults(void)
 {
-    for (enum mode mode = MODE_32; mode <= last_mode; mode++) {
+    for (enum mode mode = MODE_32; mode <= l2_last_mode(); mode++) {
         print(" L2 %s\n", mode_names[mode]);
         l2_new(&l2, mode);
         own_tables_refuse();

@@ -327,6 +327,14 @@ void vmx_write_guest(struct l2 *l2)
     vmwrite(PENDING_DEBUG, 0);
 }
 
+static const char *vmx_exit_name(u64 reason)
+{
+    const u32 basic = (u32)reason & 0xffff;
+
+    return basic < ARRAY_SIZE(reason_names) && reason_names[basic] != NULL ? reason_names[basic]
+                                                                           : "other";
+}
+
 static void read_exit(struct l2 *l2)
 {
     struct exit *exit = &l2->exit;
@@ -350,10 +358,7 @@ static void read_exit(struct l2 *l2)
         exit->linear = exit->qualification;
         exit->error = (u32)vmread(EXIT_ERROR_CODE);
     }
-    exits_count((exit->reason & 0xffff) < ARRAY_SIZE(reason_names) &&
-                        reason_names[exit->reason & 0xffff] != NULL
-                    ? reason_names[exit->reason & 0xffff]
-                    : "other");
+    exits_count(vmx_exit_name(exit->reason));
 }
 
 static void vmx_run(struct l2 *l2)
@@ -425,6 +430,7 @@ const struct vendor vendor_vmx = {
     .pdpte_registers = true,
     .create = vmx_create,
     .run = vmx_run,
+    .exit_name = vmx_exit_name,
     .flush = vmx_flush,
     .inject = vmx_inject,
     .inject_interrupt = vmx_inject_interrupt,

@@ -1,0 +1,40 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""What the shadow engine's counters say of the mini hypervisors: mini_counters.py NESTBOX MINI...
+
+T28: L1 and L2 in turns a thousand times build nothing after the first turns. T21: an L2 that changes its
+paging mode keeps the shadow of its second stage. T20, T55: what L1 rewrites is dropped entry by entry;
+under --mmu=shadow no page is zapped for it.
+"""
+import json
+import sys
+
+sys.dont_write_bytecode = True  # nothing new in the source tree
+from determinism import Guest  # noqa: E402
+
+# part, mode, then the most that each counter may be for one L1
+LIMITS = [
+    ("turns", "shadow", {"pages_made": 16, "roots_made": 4, "pages_zapped": 2}),
+    ("turns", "combined", {"pages_made": 16, "roots_made": 5, "pages_zapped": 4}),
+    ("modes", "shadow", {"pages_made": 16, "roots_made": 6}),
+    ("second", "shadow", {"pages_made": 40, "pages_zapped": 4}),
+]
+
+
+def main():
+    nestbox, *kernels = sys.argv[1:]
+    for kernel in kernels:
+        for part, mode, limits in LIMITS:
+            text = Guest(nestbox, kernel, ["-append", part]).run(f"--mmu={mode}", "--stats=json").decode()
+            shadow = json.loads(text[text.rindex('{\n  "instructions"'):])["shadow"]
+            runs = text.count(f"== {part}")  # a 32-bit L1 runs it in two paging modes
+            for counter, limit in limits.items():
+                if shadow[counter] > limit * runs:
+                    sys.exit(f"{kernel}, {part}, {mode}: {counter} is {shadow[counter]}, over {limit * runs}")
+            if shadow["sync_role_mismatch"] != 0:
+                sys.exit(f"{kernel}, {part}, {mode}: sync_role_mismatch is {shadow['sync_role_mismatch']}")
+            print(f"{part}, {mode}: " + ", ".join(f"{c} {shadow[c]}" for c in limits))
+
+
+if __name__ == "__main__":
+    main()
