@@ -400,7 +400,7 @@ void exits_print(void)
     for (u32 i = 0; i < ARRAY_SIZE(counts) && counts[i].name != NULL; i++)
         print("%s%u %s",
               i == 0       ? " "
-              : i % 8 == 0 ? ",\n    "
+              : i % 6 == 0 ? ",\n    "
                            : ", ",
               counts[i].count, counts[i].name);
     print("\n");

@@ -14,7 +14,7 @@ static const struct {
     const char *name, *what;
     void (*run)(void);
     const struct vendor *only; /* of one vendor, if not NULL */
-    bool named_only; /* not among those that run if none is named */
+    enum { ALWAYS, LONG_MODE, NAMED } when; /* L1 is in 64-bit mode; only if it is named */
 } parts[] = {
     {"translate", "two-stage translation", part_translate, NULL},
     {"faults", "what each stage refuses", part_faults, NULL},
@@ -31,9 +31,9 @@ static const struct {
     {"timers", "preemption timer, TSC, interrupts while L2 runs", part_timers, &vendor_vmx},
     {"bluepill", "L1 becomes its own guest", part_bluepill, &vendor_vmx},
     {"smp", "two processors", part_smp, &vendor_vmx},
-    {"nest", "a hypervisor as L2, and its L3", part_nest, &vendor_vmx},
-    {"abort-msr", "VMX abort in loading MSRs", part_abort_msr, &vendor_vmx, true},
-    {"abort-pdpte", "VMX abort for L1's PDPTEs", part_abort_pdpte, &vendor_vmx, true},
+    {"nest", "a hypervisor as L2, and its L3", part_nest, &vendor_vmx, LONG_MODE},
+    {"abort-msr", "VMX abort in loading MSRs", part_abort_msr, &vendor_vmx, NAMED},
+    {"abort-pdpte", "VMX abort for L1's PDPTEs", part_abort_pdpte, &vendor_vmx, NAMED},
 };
 
 static const struct vendor *const vendors[] = {&vendor_vmx};
@@ -67,8 +67,9 @@ static void run_parts(const char *l1)
         return;
     }
     for (u32 i = 0; i < ARRAY_SIZE(parts); i++) {
-        if ((chosen ? !names(arguments, parts[i].name) : parts[i].named_only) ||
-            (parts[i].only != NULL && parts[i].only != vendor))
+        if ((chosen ? !names(arguments, parts[i].name) : parts[i].when == NAMED) ||
+            (parts[i].only != NULL && parts[i].only != vendor) ||
+            (parts[i].when == LONG_MODE && !L1_64))
             continue;
         print("== %s: %s (L1 %s)\n", parts[i].name, parts[i].what, l1);
         pages_free();
