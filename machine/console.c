@@ -248,12 +248,16 @@ void machine_print_shutdown(const struct machine *m, u32 cpu)
                                           "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
     const struct vcpu *v = m->board->cpu[cpu].v;
     const struct cpu_state *s = &v->state;
+    char cause[32] = "triple fault";
 
+    if (s->vmx.abort != 0)
+        (void)snprintf(cause, sizeof(cause), "VMX abort %llu", (unsigned long long)s->vmx.abort);
     (void)fprintf(stderr,
-                  "nestbox: CPU %u shut down (triple fault) after %llu instructions.\n"
+                  "nestbox: CPU %u shut down (%s) after %llu instructions.\n"
                   "The last exception was vector %u, error code %#x, at %#x:%#llx.\n",
-                  cpu, (unsigned long long)m->state.count, v->event.vector, v->event.error_code,
-                  s->seg[SEG_CS].selector, (unsigned long long)s->reg[REG_RIP]);
+                  cpu, cause, (unsigned long long)m->state.count, v->event.vector,
+                  v->event.error_code, s->seg[SEG_CS].selector,
+                  (unsigned long long)s->reg[REG_RIP]);
     (void)fprintf(stderr, "cr0 %llx cr2 %llx cr3 %llx cr4 %llx efer %llx rflags %llx\n",
                   (unsigned long long)s->cr0, (unsigned long long)s->cr2,
                   (unsigned long long)s->cr3, (unsigned long long)s->cr4,
