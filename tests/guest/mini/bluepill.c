@@ -8,7 +8,6 @@
 #include "vmx.h"
 
 enum { LEAF = 0x40000000, LEAVE = 0x1eaf, VECTOR = 0x21 };
-enum { APIC_LVT_TIMER = 0x320, APIC_INITIAL = 0x380, APIC_DIVIDE = 0x3e0 };
 
 bool pill_take(void);
 extern const char pill_exited[], pill_stack_top[];
@@ -50,24 +49,11 @@ bool pill_exit(word *reg)
     return true;
 }
 
-static u64 machine_page(void *context)
-{
-    (void)context;
-    return (word)page_new();
-}
-
-static void *machine_at(void *context, u64 address)
-{
-    (void)context;
-    return (void *)(word)address;
-}
-
 /* Guest state as L1 is now; a second stage in which all is where it was. */
 static void prepare(void)
 {
     vmx_as_l1(&l2);
-    l2.second = (struct tables){&format_ept, 0, machine_page, machine_at, NULL};
-    tables_new(&l2.second);
+    tables_new_machine(&l2.second, &format_ept);
     for (u64 at = 0; at < 0x8000000; at += 0x200000)
         tables_map(&l2.second, at, at, 21, EPT_RWX);
     tables_map(&l2.second, 0xfee00000, 0xfee00000, 12, EPT_R | EPT_W);

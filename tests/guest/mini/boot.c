@@ -6,7 +6,7 @@
 
 extern const char l2_boot[], l2_boot_end[], l2_boot_vector[];
 
-enum { BOOT = 0x8000, VECTOR = 0x21, RFLAGS_IF = 0x200 };
+enum { BOOT = 0x8000, VECTOR = 0x21 };
 
 static struct l2 l2;
 

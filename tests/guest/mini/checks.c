@@ -25,6 +25,11 @@ struct row {
 #define PAGE_OF_ITS_OWN 0x00700000 /* nothing else is there, all zeros */
 
 /* clang-format off */
+/* What several rows need to come to their own point. */
+#define TPR_SHADOW {ON, PRIMARY, PRI_TPR_SHADOW}, {IS, VIRTUAL_APIC, PAGE_OF_ITS_OWN}
+#define POSTED {ON, PIN, PIN_INTERRUPT | PIN_POSTED}, TPR_SHADOW, {ON, SECONDARY, SEC_INTERRUPT_DELIVERY}
+#define SELECTOR_0(segment) {IS, GUEST_SELECTOR + 2 * (segment), 0}
+
 static const struct row rows[] = {
     /* 27.2.1.1 VM-Execution Control Fields */
     {"pin: a bit that must be 1", CONTROLS, ANY, {{OFF, PIN, BIT(1)}}},
@@ -39,21 +44,21 @@ static const struct row rows[] = {
     {"MSR bitmap beyond the width", CONTROLS, ANY, {{ON, PRIMARY, PRI_MSR_BITMAPS}, {IS, MSR_BITMAP, BEYOND}}},
     {"virtual-APIC page not aligned", CONTROLS, ANY, {{ON, PRIMARY, PRI_TPR_SHADOW}, {IS, VIRTUAL_APIC, 8}}},
     {"virtual-APIC page beyond the width", CONTROLS, ANY, {{ON, PRIMARY, PRI_TPR_SHADOW}, {IS, VIRTUAL_APIC, BEYOND}}},
-    {"TPR threshold bits 31:4", CONTROLS, ANY, {{ON, PRIMARY, PRI_TPR_SHADOW}, {IS, VIRTUAL_APIC, PAGE_OF_ITS_OWN}, {IS, TPR_THRESHOLD, 0x10}}},
-    {"TPR threshold above VTPR", CONTROLS, ANY, {{ON, PRIMARY, PRI_TPR_SHADOW}, {IS, VIRTUAL_APIC, PAGE_OF_ITS_OWN}, {IS, TPR_THRESHOLD, 1}}},
+    {"TPR threshold bits 31:4", CONTROLS, ANY, {TPR_SHADOW, {IS, TPR_THRESHOLD, 0x10}}},
+    {"TPR threshold above VTPR", CONTROLS, ANY, {TPR_SHADOW, {IS, TPR_THRESHOLD, 1}}},
     {"virtual NMIs without NMI exiting", CONTROLS, ANY, {{ON, PIN, PIN_VIRTUAL_NMI}}},
     {"NMI-window exiting without virtual NMIs", CONTROLS, ANY, {{ON, PIN, PIN_NMI}, {ON, PRIMARY, PRI_NMI_WINDOW}}},
     {"APIC-access page not aligned", CONTROLS, ANY, {{ON, SECONDARY, SEC_APIC_ACCESSES}, {IS, APIC_ACCESS, 0x20}}},
     {"APIC-access page beyond the width", CONTROLS, ANY, {{ON, SECONDARY, SEC_APIC_ACCESSES}, {IS, APIC_ACCESS, BEYOND}}},
-    {"APIC accesses and x2APIC mode", CONTROLS, ANY, {{ON, PRIMARY, PRI_TPR_SHADOW}, {IS, VIRTUAL_APIC, PAGE_OF_ITS_OWN}, {IS, APIC_ACCESS, PAGE_OF_ITS_OWN}, {ON, SECONDARY, SEC_APIC_ACCESSES | SEC_X2APIC}}},
+    {"APIC accesses and x2APIC mode", CONTROLS, ANY, {TPR_SHADOW, {IS, APIC_ACCESS, PAGE_OF_ITS_OWN}, {ON, SECONDARY, SEC_APIC_ACCESSES | SEC_X2APIC}}},
     {"x2APIC mode without TPR shadow", CONTROLS, ANY, {{ON, SECONDARY, SEC_X2APIC}}},
     {"APIC registers without TPR shadow", CONTROLS, ANY, {{ON, SECONDARY, SEC_APIC_REGISTERS}}},
     {"interrupt delivery without TPR shadow", CONTROLS, ANY, {{ON, PIN, PIN_INTERRUPT}, {ON, SECONDARY, SEC_INTERRUPT_DELIVERY}}},
-    {"interrupt delivery without interrupt exiting", CONTROLS, ANY, {{ON, PRIMARY, PRI_TPR_SHADOW}, {IS, VIRTUAL_APIC, PAGE_OF_ITS_OWN}, {ON, SECONDARY, SEC_INTERRUPT_DELIVERY}}},
+    {"interrupt delivery without interrupt exiting", CONTROLS, ANY, {TPR_SHADOW, {ON, SECONDARY, SEC_INTERRUPT_DELIVERY}}},
     {"posted interrupts without interrupt delivery", CONTROLS, ANY, {{ON, PIN, PIN_INTERRUPT | PIN_POSTED}, {IS, POSTED_DESCRIPTOR, PAGE_OF_ITS_OWN}}},
-    {"posted interrupts without acknowledging", CONTROLS, ANY, {{ON, PIN, PIN_INTERRUPT | PIN_POSTED}, {ON, PRIMARY, PRI_TPR_SHADOW}, {IS, VIRTUAL_APIC, PAGE_OF_ITS_OWN}, {ON, SECONDARY, SEC_INTERRUPT_DELIVERY}, {OFF, EXIT, EXIT_ACKNOWLEDGE}}},
-    {"posted-interrupt vector above 255", CONTROLS, ANY, {{ON, PIN, PIN_INTERRUPT | PIN_POSTED}, {ON, PRIMARY, PRI_TPR_SHADOW}, {IS, VIRTUAL_APIC, PAGE_OF_ITS_OWN}, {ON, SECONDARY, SEC_INTERRUPT_DELIVERY}, {IS, POSTED_VECTOR, 256}}},
-    {"posted-interrupt descriptor not aligned", CONTROLS, ANY, {{ON, PIN, PIN_INTERRUPT | PIN_POSTED}, {ON, PRIMARY, PRI_TPR_SHADOW}, {IS, VIRTUAL_APIC, PAGE_OF_ITS_OWN}, {ON, SECONDARY, SEC_INTERRUPT_DELIVERY}, {IS, POSTED_DESCRIPTOR, 32}}},
+    {"posted interrupts without acknowledging", CONTROLS, ANY, {POSTED, {OFF, EXIT, EXIT_ACKNOWLEDGE}}},
+    {"posted-interrupt vector above 255", CONTROLS, ANY, {POSTED, {IS, POSTED_VECTOR, 256}}},
+    {"posted-interrupt descriptor not aligned", CONTROLS, ANY, {POSTED, {IS, POSTED_DESCRIPTOR, 32}}},
     {"VPID 0", CONTROLS, ANY, {{IS, VPID, 0}}},
     {"EPTP: memory type", CONTROLS, ANY, {{ON, EPTP, 1}}},
     {"EPTP: walk length", CONTROLS, ANY, {{OFF, EPTP, BIT(3)}}},
@@ -147,7 +152,7 @@ static const struct row rows[] = {
     {"TR.TI", GUEST, ANY, {{ON, GUEST_SELECTOR + 2 * TR, 4}}},
     {"LDTR.TI", GUEST, ANY, {{IS, GUEST_AR + 2 * LDTR, 0x82}, {IS, GUEST_SELECTOR + 2 * LDTR, 4}}},
     {"virtual-8086: segments", GUEST, ONLY_32, {{ON, GUEST_RFLAGS, BIT(17)}}},
-    {"virtual-8086: limits", GUEST, ONLY_32, {{ON, GUEST_RFLAGS, BIT(17)}, {IS, GUEST_SELECTOR + 2 * CS, 0}, {IS, GUEST_SELECTOR + 2 * SS, 0}, {IS, GUEST_SELECTOR + 2 * DS, 0}, {IS, GUEST_SELECTOR + 2 * ES, 0}, {IS, GUEST_SELECTOR + 2 * FS, 0}, {IS, GUEST_SELECTOR + 2 * GS, 0}}},
+    {"virtual-8086: limits", GUEST, ONLY_32, {{ON, GUEST_RFLAGS, BIT(17)}, SELECTOR_0(CS), SELECTOR_0(SS), SELECTOR_0(DS), SELECTOR_0(ES), SELECTOR_0(FS), SELECTOR_0(GS)}},
     {"SS.RPL unlike CS.RPL", GUEST, ANY, {{OFF, SECONDARY, SEC_UNRESTRICTED}, {ON, GUEST_SELECTOR + 2 * SS, 3}}},
     {"SS.DPL unlike its RPL", GUEST, ANY, {{OFF, SECONDARY, SEC_UNRESTRICTED}, {ON, GUEST_SELECTOR + 2 * SS, 3}, {ON, GUEST_SELECTOR + 2 * CS, 3}}},
     {"DS.DPL below its RPL", GUEST, ANY, {{OFF, SECONDARY, SEC_UNRESTRICTED}, {ON, GUEST_SELECTOR + 2 * DS, 3}}},
@@ -261,11 +266,6 @@ static void screen(enum mode mode, u32 a, u32 b)
           "the current VMCS as its own link: exit 33, 4");
     vmwrite(LINK_POINTER, ~0ull);
     check(l2_step(&l2, l2_read, LIN_DATA, 0) == DONE, "and L2 runs as before");
-}
-
-static bool failed_with(bool ok, u32 error)
-{
-    return !ok && vmread(INSTRUCTION_ERROR) == error;
 }
 
 /* SDM Vol 3C 31.4 "VM Instruction Error Numbers": those of the other instructions. */

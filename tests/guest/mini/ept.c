@@ -180,11 +180,6 @@ static void mode_based(void)
     vmx_change(SECONDARY, 0, SEC_MBEC);
 }
 
-static bool failed_with(bool ok, u32 error)
-{
-    return !ok && vmread(INSTRUCTION_ERROR) == error;
-}
-
 /* T51, T52 */
 static void invalidations(void)
 {

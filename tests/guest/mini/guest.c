@@ -20,18 +20,6 @@ enum mode l2_last_mode(void)
     return L1_64 || vendor->wide_guests ? MODE_64 : MODE_PAE;
 }
 
-static u64 machine_page(void *context)
-{
-    (void)context;
-    return (word)page_new();
-}
-
-static void *machine_at(void *context, u64 address)
-{
-    (void)context;
-    return (void *)(word)address;
-}
-
 u64 hpa_number(u32 n)
 {
     return HPA_PAGES + ((n * 37 + 11) % PAGES) * PAGE;
@@ -185,8 +173,7 @@ void l2_new(struct l2 *l2, enum mode mode)
     u64 system, stack;
 
     memset(l2, 0, sizeof(*l2));
-    l2->second = (struct tables){vendor->second_format(), 0, machine_page, machine_at, NULL};
-    tables_new(&l2->second);
+    tables_new_machine(&l2->second, vendor->second_format());
     l2->own = (struct tables){mode == MODE_64    ? &format_long
                               : mode == MODE_PAE ? &format_pae
                                                  : &format_32,
@@ -220,8 +207,7 @@ void l2_new(struct l2 *l2, enum mode mode)
 void l2_shadow(struct l2 *l2)
 {
     l2->shadowed = true;
-    l2->shadow = (struct tables){l2->own.format, 0, machine_page, machine_at, NULL};
-    tables_new(&l2->shadow);
+    tables_new_machine(&l2->shadow, l2->own.format);
     l2_reset(l2, l2->mode, l2->cpl);
     vendor->create(l2);
 }

@@ -29,6 +29,7 @@ static const struct {
     {"exits", "instructions that exit", part_exits, &vendor_vmx},
     {"inject", "exceptions and interrupts into L2, and out of it", part_inject, &vendor_vmx},
     {"timers", "preemption timer, TSC, interrupts while L2 runs", part_timers, &vendor_vmx},
+    {"apic", "APIC virtualization", part_apic, &vendor_vmx},
     {"bluepill", "L1 becomes its own guest", part_bluepill, &vendor_vmx},
     {"smp", "two processors", part_smp, &vendor_vmx},
     {"nest", "a hypervisor as L2, and its L3", part_nest, &vendor_vmx, LONG_MODE},

@@ -37,6 +37,8 @@ enum { EFER_LME = 0x100, EFER_LMA = 0x400, EFER_NXE = 0x800, EFER_SVME = 0x1000 
 enum { MSR_TSC = 0x10, MSR_APIC_BASE = 0x1b, MSR_PAT = 0x277, MSR_FS_BASE = 0xc0000100 };
 #define MSR_EFER 0xc0000080u
 
+enum { RFLAGS_TF = 0x100, RFLAGS_IF = 0x200 };
+
 /* Page-table entries of all paging modes. */
 enum { P = 1, W = 2, U = 4, A = 0x20, D = 0x40, PS = 0x80 };
 #define NX BIT(63)
@@ -90,7 +92,7 @@ struct descriptor_table {
     word base;
 } __attribute__((packed));
 
-/* Port FEE00000h is the local APIC. */
+/* Registers of the local APIC. */
 static inline volatile u32 *apic(u32 offset)
 {
     return (volatile u32 *)(word)(0xfee00000u + offset);
@@ -100,7 +102,10 @@ enum {
     APIC_EOI = 0xb0,
     APIC_SPURIOUS = 0xf0,
     APIC_ICR = 0x300,
-    APIC_ICR_HIGH = 0x310
+    APIC_ICR_HIGH = 0x310,
+    APIC_LVT_TIMER = 0x320,
+    APIC_INITIAL = 0x380,
+    APIC_DIVIDE = 0x3e0,
 };
 
 static inline void outb(u16 port, u8 value)

@@ -43,25 +43,12 @@ static void *l2_memory(void *context, u64 address)
     return address < L2_MEMORY ? (void *)(word)(OFFSET + address) : NULL;
 }
 
-static u64 machine_page(void *context)
-{
-    (void)context;
-    return (word)page_new();
-}
-
-static void *machine_at(void *context, u64 address)
-{
-    (void)context;
-    return (void *)(word)address;
-}
-
 /* ---- the join of two EPTs ---- */
 
 static void join_nothing(void)
 {
     pages_free_to(joined_pages);
-    joined = (struct tables){&format_ept, 0, machine_page, machine_at, NULL};
-    tables_new(&joined);
+    tables_new_machine(&joined, &format_ept);
     joined_for = 0;
     must(invept(2, 0), "INVEPT");
 }
@@ -366,8 +353,7 @@ void part_nest(void)
         return;
     }
     vmx_as_l1(&l2);
-    l2.second = (struct tables){&format_ept, 0, machine_page, machine_at, NULL};
-    tables_new(&l2.second);
+    tables_new_machine(&l2.second, &format_ept);
     for (u64 at = 0; at < L2_MEMORY; at += 0x200000)
         tables_map(&l2.second, at, OFFSET + at, 21, EPT_RWX);
     tables_map(&l2.second, 0xfee00000, 0xfee00000, 12, EPT_R | EPT_W);

@@ -18,6 +18,7 @@ void part_checks(void);
 void part_exits(void);
 void part_inject(void);
 void part_timers(void);
+void part_apic(void);
 void part_bluepill(void);
 void part_smp(void);
 void part_nest(void);

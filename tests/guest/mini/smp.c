@@ -10,7 +10,7 @@
 
 enum command { WAIT, START, READ_DATA, ENTER, GIVE_BACK, STOP };
 enum { INIT = 5 << 8, SIPI = 6 << 8, SEND_NMI = 4 << 8, ASSERT = 1 << 14, OTHER_ID = 1 };
-enum { VECTOR = 0x23, WAIT_FOR_SIPI = 3, HLT_STATE = 1 };
+enum { VECTOR = 0x23 };
 
 static struct l2 l2;
 static volatile enum command command;
@@ -129,7 +129,7 @@ void part_smp(void)
     check(tell(READ_DATA) && answer == before && VMX(&l2)->launched,
           "a VMCS moves to the other processor and runs there");
     check(exits_with(0, VECTOR, R_INTERRUPT), "an interrupt sent to it while L2 runs: exit");
-    check(exits_with(HLT_STATE, VECTOR, R_INTERRUPT), "and while L2 is halted");
+    check(exits_with(HALTED, VECTOR, R_INTERRUPT), "and while L2 is halted");
     check(exits_with(0, SEND_NMI, R_EXCEPTION), "an NMI");
     check(exits_with(0, INIT, R_INIT), "INIT");
     check(exits_with(WAIT_FOR_SIPI, SIPI | 0x42, R_SIPI) && l2.exit.qualification == 0x42,

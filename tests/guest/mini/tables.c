@@ -73,6 +73,24 @@ void tables_new(struct tables *t)
     t->root = t->page(t->context);
 }
 
+static u64 machine_page(void *context)
+{
+    (void)context;
+    return (word)page_new();
+}
+
+static void *machine_at(void *context, u64 address)
+{
+    (void)context;
+    return (void *)(word)address;
+}
+
+void tables_new_machine(struct tables *t, const struct format *format)
+{
+    *t = (struct tables){format, 0, machine_page, machine_at, NULL};
+    tables_new(t);
+}
+
 void tables_map(struct tables *t, u64 from, u64 to, u32 shift, u64 flags)
 {
     const struct format *f = t->format;

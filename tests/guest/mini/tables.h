@@ -35,6 +35,8 @@ struct tables {
 };
 
 void tables_new(struct tables *t);
+/* Empty tables in L1's memory, which L1 sees where it is. */
+void tables_new_machine(struct tables *t, const struct format *format);
 /* One page of 1 << shift bytes. flags: those of the last entry. */
 void tables_map(struct tables *t, u64 from, u64 to, u32 shift, u64 flags);
 /* The entry for an address at the level whose pages have 1 << shift bytes; NULL: no such table. */

@@ -10,8 +10,7 @@
 
 static struct l2 l2;
 
-enum { RFLAGS_IF = 0x200, APIC_LVT_TIMER = 0x320, APIC_INITIAL = 0x380, APIC_DIVIDE = 0x3e0 };
-enum { VECTOR = 0x21, HLT_STATE = 1, LIN_APIC = 0x00ca0000, GPA_APIC = 0x009ff000 };
+enum { VECTOR = 0x21, LIN_APIC = 0x00ca0000, GPA_APIC = 0x009ff000 };
 
 /* Runs code of L2 from its start. */
 static void run(const char *code, u32 length, u64 rflags)
@@ -51,9 +50,9 @@ static void preemption_timer(void)
           "saving it: %u used by 20000 instructions", used);
     vmx_change(EXIT, 0, EXIT_SAVE_TIMER);
     vmwrite(TIMER, 100);
-    vmwrite(ACTIVITY, HLT_STATE);
+    vmwrite(ACTIVITY, HALTED);
     RUN(SPIN, 2);
-    check(l2.exit.reason == R_TIMER && vmread(ACTIVITY) == HLT_STATE, "it runs while L2 is halted");
+    check(l2.exit.reason == R_TIMER && vmread(ACTIVITY) == HALTED, "it runs while L2 is halted");
     vmwrite(ACTIVITY, 0);
     vmx_change(PIN, 0, PIN_TIMER);
 }
@@ -112,7 +111,7 @@ static void interrupts(void)
     vmx_change(PRIMARY, 0, PRI_HLT);
     arm();
     RUN("\xf4\x0f\xa2", 2 | RFLAGS_IF);
-    check(l2.exit.reason == R_INTERRUPT && vmread(ACTIVITY) == HLT_STATE,
+    check(l2.exit.reason == R_INTERRUPT && vmread(ACTIVITY) == HALTED,
           "an interrupt while L2 is halted: exit out of HLT");
     *apic(APIC_EOI) = 0;
     vmwrite(ACTIVITY, 0);

@@ -41,6 +41,8 @@ static const char *const reason_names[] = {
     [39] = "MONITOR",
     [40] = "PAUSE",
     [R_APIC_ACCESS] = "APIC access",
+    [43] = "TPR below threshold",
+    [45] = "virtualized EOI",
     [46] = "GDTR or IDTR",
     [47] = "LDTR or TR",
     [R_EPT_VIOLATION] = "EPT violation",
@@ -51,6 +53,7 @@ static const char *const reason_names[] = {
     [53] = "INVVPID",
     [54] = "WBINVD",
     [55] = "XSETBV",
+    [56] = "APIC write",
     [57] = "RDRAND",
     [58] = "INVPCID",
     [R_VMFUNC] = "VMFUNC",
@@ -121,6 +124,11 @@ bool invvpid(u32 type, u16 vpid, u64 linear)
 
     VMX_OK(ok, "invvpid %1, %2", "m"(operand), "r"((word)type));
     return ok;
+}
+
+bool failed_with(bool ok, u32 error)
+{
+    return !ok && vmread(INSTRUCTION_ERROR) == error;
 }
 
 /* Bits 14:13 of an encoding: 1 is a field of 64 bits, which 32-bit code accesses by halves. */

@@ -25,6 +25,7 @@ enum {
     VPID = 0x0000,
     POSTED_VECTOR = 0x0002,
     GUEST_SELECTOR = 0x0800,
+    INTERRUPT_STATUS = 0x0810,
     PML_INDEX = 0x0812,
     HOST_SELECTOR = 0x0c00,
     HOST_TR_SELECTOR = 0x0c0c,
@@ -41,6 +42,7 @@ enum {
     POSTED_DESCRIPTOR = 0x2016,
     VM_FUNCTIONS = 0x2018,
     EPTP = 0x201a,
+    EOI_EXIT_BITMAP = 0x201c,
     EPTP_LIST = 0x2024,
     VMREAD_BITMAP = 0x2026,
     VMWRITE_BITMAP = 0x2028,
@@ -82,9 +84,7 @@ enum {
     GUEST_AR = 0x4814,
     INTERRUPTIBILITY = 0x4824,
     ACTIVITY = 0x4826,
-    GUEST_SYSENTER_CS = 0x482a,
     TIMER = 0x482e,
-    HOST_SYSENTER_CS = 0x4c00,
     CR0_MASK = 0x6000,
     CR4_MASK = 0x6002,
     CR0_SHADOW = 0x6004,
@@ -164,7 +164,6 @@ enum {
 #define SEC_VE BIT(18)
 #define SEC_MBEC BIT(22)
 #define SEC_TSC_SCALING BIT(25)
-#define EXIT_DEBUG BIT(2)
 #define EXIT_64 BIT(9)
 #define EXIT_ACKNOWLEDGE BIT(15)
 #define EXIT_LOAD_PAT BIT(19)
@@ -192,6 +191,8 @@ enum {
 #define INFO_ERROR_CODE BIT(11)
 #define REASON_ENTRY_FAILED BIT(31)
 
+enum activity { ACTIVE, HALTED, SHUT_DOWN, WAIT_FOR_SIPI };
+
 /* Basic exit reasons. */
 enum {
     R_EXCEPTION = 0,
@@ -215,7 +216,6 @@ enum {
 };
 
 /* Each returns false if the instruction failed. */
-bool vmx_instruction_ok(void);
 bool vmxon(u64 region);
 bool vmclear(u64 region);
 bool vmptrld(u64 region);
@@ -223,6 +223,8 @@ bool vmread_try(u32 field, word *value);
 bool vmwrite_try(u32 field, word value);
 bool invept(u32 type, u64 eptp);
 bool invvpid(u32 type, u16 vpid, u64 linear);
+/* Did it fail, with this VM-instruction error? */
+bool failed_with(bool ok, u32 error);
 /* Fields of any width; 64-bit ones by their two halves if L1 is in 32-bit mode. */
 u64 vmread(u32 field);
 void vmwrite(u32 field, u64 value);
