@@ -23,7 +23,6 @@ static struct l2 l2, l3; /* l3: only what vmx_create() needs for vmcs02 */
 static struct vmcs12 *vmcs12s[VMCS12S];
 static struct {
     bool on;
-    u64 region;
     struct vmcs12 *current;
 } virtual;
 static struct tables joined; /* of L3: guest-physical to machine */
@@ -246,7 +245,6 @@ static u32 emulate(void)
         if (virtual.on)
             return 15;
         virtual.on = true;
-        virtual.region = *operand();
         virtual.current = NULL;
         return 0;
     case 50: join_nothing(); return 0;

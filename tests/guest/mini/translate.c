@@ -63,6 +63,42 @@ static void own_tables_refuse(void)
     }
 }
 
+/* What an entry means depends on registers and on the way to it. */
+static void same_entries_otherwise(void)
+{
+    enum { LIN_ALIAS = LIN_DATA + 0x800000, LIN_NX = LIN_DATA + 3 * PAGE };
+    const struct format *f = l2.own.format;
+    const u32 shift = l2.mode == MODE_32 ? 22 : 21;
+    bool good;
+
+    /* T12: a table reached through an entry that allows writing, and through one that does not */
+    entry_set(f, tables_entry(&l2.own, LIN_ALIAS, shift),
+              entry_get(f, tables_entry(&l2.own, LIN_DATA, shift)) & ~(u64)W);
+    good = l2_step(&l2, l2_write, LIN_DATA + 8, 1) == DONE;
+    good &= l2_page_fault(&l2, l2_step(&l2, l2_write, LIN_ALIAS + 8, 1), 3, LIN_ALIAS + 8);
+    good &= l2_step(&l2, l2_write, LIN_DATA + 8, 1) == DONE &&
+            l2_value(&l2, LIN_ALIAS) == l2_value(&l2, LIN_DATA);
+    check(good, "T12: one table with two rights above it");
+    if (l2.mode == MODE_32) {
+        good = l2_value(&l2, LIN_LARGE + 3 * PAGE) != 0;
+        l2.cr4 &= ~(u64)CR4_PSE;
+        l2.reload = true;
+        good &= l2_page_fault(&l2, l2_step(&l2, l2_read, LIN_LARGE + 3 * PAGE, 0), 0,
+                              LIN_LARGE + 3 * PAGE);
+        l2_reset(&l2, l2.mode, 0);
+        good &= l2_value(&l2, LIN_LARGE + 3 * PAGE) != 0;
+        check(good, "T04: a 4 MiB page is a table without CR4.PSE, and a page again");
+    } else {
+        good = l2_value(&l2, LIN_NX) != 0;
+        l2.efer &= ~(u64)EFER_NXE;
+        l2.reload = true;
+        good &= l2_page_fault(&l2, l2_step(&l2, l2_read, LIN_NX, 0), 9, LIN_NX);
+        l2_reset(&l2, l2.mode, 0);
+        good &= l2_value(&l2, LIN_NX) != 0;
+        check(good, "T08: bit 63 is reserved without EFER.NXE, and NX again");
+    }
+}
+
 static void accessed_and_dirty(void)
 {
     const u64 linear = LIN_DATA + 4 * PAGE;
@@ -140,6 +176,7 @@ void part_faults(void)
         print(" L2 %s\n", mode_names[mode]);
         l2_new(&l2, mode);
         own_tables_refuse();
+        same_entries_otherwise();
         accessed_and_dirty();
         second_stage();
     }
