@@ -16,8 +16,8 @@ from determinism import Guest  # noqa: E402
 LIMITS = [
     ("turns", "shadow", {"pages_made": 16, "roots_made": 4, "pages_zapped": 2}),
     ("turns", "combined", {"pages_made": 16, "roots_made": 5, "pages_zapped": 4}),
-    ("modes", "shadow", {"pages_made": 16, "roots_made": 6}),
-    ("second", "shadow", {"pages_made": 40, "pages_zapped": 4}),
+    ("modes", "shadow", {"pages_made": 12, "roots_made": 8}),
+    ("second", "shadow", {"pages_made": 64, "pages_zapped": 6}),
 ]
 
 
