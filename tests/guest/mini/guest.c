@@ -338,6 +338,8 @@ void l2_explain(struct l2 *l2, u64 linear)
 
         print("    %s entry %u is at guest-physical %08llx\n", step->level, step->index, step->at);
         explain_second(l2, step->at, "      ");
+        if (i == 0 && l2->mode == MODE_PAE && vendor->pdpte_registers)
+            print("      (read when CR3 was loaded; since then in a register)\n");
         print("      and holds %llx: %s guest-physical %08llx\n", step->value,
               last ? "the page is at" : "the next table is at",
               (last ? w.to & ~(BIT(w.shift) - 1) : w.step[i + 1].at & ~(u64)(PAGE - 1)));

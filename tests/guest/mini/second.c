@@ -66,10 +66,13 @@ static void everywhere(enum mode mode)
     check(right == 16, "T02: L2 %s: %u of 16 reads in all four GiB", mode_names[mode], right);
 }
 
-/* T31: an entry for a large page at some frame becomes one for a table in that same frame. */
+/*
+ * T31: an entry for a large page at some frame becomes one for a table in that same frame. Only
+ * here do guest-physical and machine addresses agree, so that one number is both.
+ */
 static void page_becomes_table(enum mode mode)
 {
-    enum { LIN = 0x02000000, GPA = 0x01800000, OFFSET = 5 * PAGE };
+    enum { LIN = 0x02000000, GPA = HPA_LARGE, OFFSET = 5 * PAGE };
     const u32 shift = mode == MODE_32 ? 22 : 21;
     struct tables table;
     u64 large;
