@@ -135,6 +135,7 @@ static void one_table_two_formats(const struct l2 *pae, const struct l2 *wide)
         change_to(wide, MODE_64);
         good &= l2_named(&l2, l2_value(&l2, LIN_DATA), l2_gpa(&l2, LIN_DATA));
         change_to(pae, MODE_PAE);
+        good &= l2_value(&l2, LIN_DATA + PAGE) != 0; /* the table is known in this mode too */
         good &= l2_page_fault(&l2, l2_step(&l2, l2_read, LIN_DATA, 0), 9, LIN_DATA);
     }
     *last &= ~BIT(52);
