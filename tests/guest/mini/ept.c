@@ -309,6 +309,34 @@ static void splinters(void)
           "%u of 100 reads of one linear address by two guests with VPIDs of their own", right);
 }
 
+/* SDM Vol 3C 26.5.7 "Virtualization Exceptions" */
+static void virtualization_exception(void)
+{
+    const u64 linear = LIN_DATA + 6 * PAGE, gpa = l2_gpa(&l2, linear),
+              entry = l2_second_get(&l2, gpa);
+    u32 *area = page_new();
+    const u64 *fields = (const u64 *)area;
+
+    if ((rdmsr(MSR_VMX_SECONDARY) >> 32 & SEC_VE) == 0)
+        return;
+    vmx_current(&l2);
+    vmx_change(SECONDARY, SEC_VE, 0);
+    vmwrite(VE_INFORMATION, (word)area);
+    l2_second_set(&l2, gpa, 0);
+    check(l2_step(&l2, l2_read, linear + 4, 0) == FAULTED && l2_vector(&l2) == 20 &&
+              area[0] == R_EPT_VIOLATION && area[1] == ~0u && (fields[1] & 0x1ff) == 0x181 &&
+              fields[2] == linear + 4 && fields[3] == gpa + 4,
+          "#VE instead of an exit: L2 is told what the violation was");
+    check(l2_step(&l2, l2_read, linear, 0) == SECOND_STAGE,
+          "not while it has not read the last one");
+    area[1] = 0;
+    l2_second_set(&l2, gpa, BIT(63));
+    check(l2_step(&l2, l2_read, linear, 0) == SECOND_STAGE,
+          "and not for an entry that suppresses it");
+    l2_second_set(&l2, gpa, entry);
+    vmx_change(SECONDARY, 0, SEC_VE);
+}
+
 void part_ept(void)
 {
     l2_new(&l2, L1_64 ? MODE_64 : MODE_PAE);
@@ -319,6 +347,7 @@ void part_ept(void)
     mode_based();
     invalidations();
     switching();
+    virtualization_exception();
     five_levels();
     rights();
     if (L1_64)
