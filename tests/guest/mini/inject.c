@@ -205,6 +205,11 @@ static void windows(void)
     check(left_at(R_INTERRUPT_WINDOW, 1), "behind STI: after one instruction");
     run_nothing(2);
     check(l2.exit.why == WHY_CALL, "with IF=0: none");
+    vmwrite(INTERRUPTIBILITY, BIT(3));
+    run_nothing(2);
+    check(l2.exit.why == WHY_CALL && vmread(INTERRUPTIBILITY) == BIT(3),
+          "blocking by NMI goes with an entry and comes back with the exit");
+    vmwrite(INTERRUPTIBILITY, 0);
     vmx_change(PRIMARY, PRI_NMI_WINDOW, PRI_INTERRUPT_WINDOW);
     vmx_change(PIN, PIN_NMI | PIN_VIRTUAL_NMI, 0);
     run_nothing(2);
