@@ -9,7 +9,7 @@ CASE: twice     two runs give the same output and state hash
       mmu       walks, shadow and combined pages, audited, strict and drop, give the same run; lazy
                 repeats; no refresh of a shadow page was ever refused for its role
       compilers build/clang/nestbox (another compiler's build) gives the same hash; status 77 without it
-OPTIONS are nestbox's. Each with one and with four CPUs.
+OPTIONS are nestbox's. Each with one and with four CPUs, if OPTIONS do not say how many.
 """
 import json
 import os
@@ -78,8 +78,8 @@ def main():
     if case == "compilers" and not os.access(OTHER_COMPILER, os.X_OK):
         print("skipped: the other compiler's build is not there")
         sys.exit(77)
-    for cpus in ("1", "4"):
-        guest = Guest(nestbox, kernel, ["-smp", cpus, *options])
+    for cpus in [[]] if "-smp" in options else [["-smp", "1"], ["-smp", "4"]]:
+        guest = Guest(nestbox, kernel, [*cpus, *options])
         first = guest.run()
         retired = int(first.decode().split("state-hash ")[1].split()[0])
         if case == "twice":
@@ -94,13 +94,13 @@ def main():
         elif case == "mmu":
             others = mmu_runs(guest, f"--audit={retired // 50}")
         elif case == "compilers":
-            others = [Guest(OTHER_COMPILER, kernel, ["-smp", cpus, *options]).run()]
+            others = [Guest(OTHER_COMPILER, kernel, [*cpus, *options]).run()]
         else:
             sys.exit(f"unknown case {case}")
         for other in others:
             if other != first:
-                sys.exit(f"{cpus} CPUs: the runs differ:\n{first.decode()}\n{other.decode()}")
-        print(f"{cpus} CPUs: {len(others) + 1} runs, {first.decode().splitlines()[-1]}")
+                sys.exit(f"{cpus}: the runs differ:\n{first.decode()}\n{other.decode()}")
+        print(f"{' '.join(cpus)} {len(others) + 1} runs, {first.decode().splitlines()[-1]}")
 
 
 if __name__ == "__main__":
