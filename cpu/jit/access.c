@@ -99,9 +99,9 @@ static void add_host(struct translation *t, i32 tag)
 void jit_pointer(struct translation *t, enum tag tag, u32 size, u32 record)
 {
     CHECK(t->in_image);
-    compare_tag(t, tag, (i32)(PAGE_SIZE - size));
+    compare_tag(t, (i32)tag, (i32)(PAGE_SIZE - size));
     jit_exit(t, CC_A, record);
-    add_host(t, tag);
+    add_host(t, (i32)tag);
     t->in_eflags = false;
 }
 
