@@ -208,10 +208,11 @@ static inline u8 *emit_jump(struct emitter *e)
 
 static inline void emit_land_at(u8 *distance, const u8 *target)
 {
-    const i32 value = (i32)(target - (distance + 4));
+    if (distance != NULL) {
+        const i32 value = (i32)(target - (distance + 4));
 
-    if (distance != NULL)
         memcpy(distance, &value, 4);
+    }
 }
 
 static inline void emit_land(struct emitter *e, u8 *distance)
