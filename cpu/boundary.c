@@ -7,7 +7,7 @@
 #include "cpu/event.h"
 #include "cpu/system.h"
 #include "cpu/transfer.h"
-#include "cpu/vmx/vmx.h"
+#include "cpu/virt.h"
 
 void event_signal_intr(struct vcpu *v, bool level)
 {
@@ -50,13 +50,13 @@ void event_signal_sipi(struct vcpu *v, u8 vector)
 /* Not in the shadow of STI or MOV SS, which would have to be saved: SDM Vol 3C 32.14.1. */
 static bool smi_ready(const struct cpu_state *s)
 {
-    return s->smi_pending != 0 && s->in_smm == 0 && s->shadow == 0 &&
+    return s->smi_pending != 0 && s->svm.gif_clear == 0 && s->in_smm == 0 && s->shadow == 0 &&
            s->activity != ACTIVITY_WAIT_SIPI;
 }
 
 static bool init_ready(const struct cpu_state *s)
 {
-    return s->init_pending != 0 && s->in_smm == 0 && s->vmx.mode == VMX_OFF;
+    return s->init_pending != 0 && s->svm.gif_clear == 0 && s->in_smm == 0 && s->vmx.mode == VMX_OFF;
 }
 
 static bool sipi_ready(const struct cpu_state *s)
@@ -76,16 +76,18 @@ static bool nmi_ready(const struct vcpu *v)
 {
     const struct cpu_state *s = &v->state;
 
-    return s->nmi_pending != 0 && s->nmi_blocked == 0 && s->shadow == 0 &&
-           s->activity != ACTIVITY_WAIT_SIPI && !vmx_nmi_exits(v);
+    return s->nmi_pending != 0 && s->svm.gif_clear == 0 && s->nmi_blocked == 0 && s->shadow == 0 &&
+           s->activity != ACTIVITY_WAIT_SIPI && !virt_nmi_exits(v);
 }
 
 static bool intr_ready(const struct vcpu *v)
 {
     const struct cpu_state *s = &v->state;
 
-    return s->intr != 0 && (s->rflags & FLAG_IF) != 0 && s->shadow == 0 &&
-           s->activity < ACTIVITY_SHUTDOWN && !vmx_intr_exits(v);
+    const u64 rflags = svm_masks_virtually(v) ? s->svm.host.rflags : s->rflags;
+
+    return s->intr != 0 && s->svm.gif_clear == 0 && (rflags & FLAG_IF) != 0 && s->shadow == 0 &&
+           s->activity < ACTIVITY_SHUTDOWN && !virt_intr_exits(v);
 }
 
 /* MWAIT ends without an event to deliver. */
@@ -103,9 +105,9 @@ bool event_pending(const struct vcpu *v)
 
     if (likely((s->intr | s->nmi_pending | s->smi_pending | s->init_pending | s->sipi_pending |
                 s->mwait) == 0 &&
-               s->pending_debug == 0 && s->vmx.pending == 0))
+               s->pending_debug == 0 && (s->vmx.pending | s->svm.pending) == 0))
         return false;
-    return vmx_ready(v) || smi_ready(s) || init_ready(s) || sipi_ready(s) || debug_ready(s) ||
+    return virt_ready(v) || smi_ready(s) || init_ready(s) || sipi_ready(s) || debug_ready(s) ||
            nmi_ready(v) || intr_ready(v) || mwait_ready(v);
 }
 
@@ -214,10 +216,10 @@ static bool mwait_over(struct vcpu *v)
 /* By priority: SDM Vol 3A 6.9, and for guests the sections of the controls. */
 bool event_boundary(struct vcpu *v)
 {
-    return vmx_boundary(v, VMX_FIRST) || smi_taken(v) || init_taken(v) || sipi_taken(v) ||
-           vmx_boundary(v, VMX_INIT) || vmx_boundary(v, VMX_SIPI) ||
-           vmx_boundary(v, VMX_BEFORE_DEBUG) || debug_taken(v) || vmx_boundary(v, VMX_BEFORE_NMI) ||
-           vmx_boundary(v, VMX_NMI) || nmi_taken(v) || vmx_boundary(v, VMX_BEFORE_INTR) ||
-           vmx_boundary(v, VMX_INTR) || vmx_boundary(v, VMX_VIRTUAL_INTR) || intr_taken(v) ||
-           mwait_over(v);
+    return virt_boundary(v, BOUNDARY_FIRST) || smi_taken(v) || init_taken(v) || sipi_taken(v) ||
+           virt_boundary(v, BOUNDARY_INIT) || virt_boundary(v, BOUNDARY_SIPI) ||
+           virt_boundary(v, BOUNDARY_BEFORE_DEBUG) || debug_taken(v) || virt_boundary(v, BOUNDARY_BEFORE_NMI) ||
+           virt_boundary(v, BOUNDARY_NMI) || nmi_taken(v) || virt_boundary(v, BOUNDARY_BEFORE_INTR) ||
+           virt_boundary(v, BOUNDARY_INTR) || virt_boundary(v, BOUNDARY_VIRTUAL_INTR) || intr_taken(v) ||
+           virt_boundary(v, BOUNDARY_LAST) || mwait_over(v);
 }

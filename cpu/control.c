@@ -6,8 +6,9 @@
  */
 #include "cpu/control.h"
 
+#include "cpu/svm/svm.h"
 #include "cpu/system.h"
-#include "cpu/vmx/vmx.h"
+#include "cpu/virt.h"
 
 /* Read the four PDPTE registers; a present one with reserved bits set is #GP(0). SDM Vol 3A 4.4.1.
  */
@@ -15,9 +16,20 @@ bool pdptes_read(struct vcpu *v, u64 cr3, u64 *to)
 {
     for (u32 i = 0; i < 4; i++) {
         if (!mmu_read_nested(v->mmu, pdpte_address(cr3, i), 8, &to[i]))
-            return vmx_raise_nested(v);
+            return virt_raise_nested(v);
         if (!pdpte_valid(v, to[i]))
             return RAISE_GP0(v);
+    }
+    return true;
+}
+
+bool pat_valid(u64 pat)
+{
+    for (u32 i = 0; i < 8; i++, pat >>= 8) {
+        const u64 type = pat & 0xff;
+
+        if (type > 7 || type == 2 || type == 3)
+            return false;
     }
     return true;
 }
@@ -27,12 +39,13 @@ bool pae_paging(u64 cr0, u64 cr4, u64 efer)
     return (cr0 & CR0_PG) != 0 && (cr4 & CR4_PAE) != 0 && (efer & EFER_LME) == 0;
 }
 
-/* Load the PDPTEs if the registers as given mean PAE paging; nothing changes if they are bad. */
+/* Load the PDPTEs if the registers as given mean PAE paging; nothing changes if they are bad. Under
+ * SVM's nested paging they are read by each walk instead: APM Vol 2 15.25.10. */
 static bool pdptes_reload(struct vcpu *v, u64 cr0, u64 cr3, u64 cr4)
 {
     u64 pdptes[4];
 
-    if (!pae_paging(cr0, cr4, v->state.efer))
+    if (!pae_paging(cr0, cr4, v->state.efer) || svm_nested_paging(v))
         return true;
     if (!pdptes_read(v, cr3, pdptes))
         return false;
@@ -153,18 +166,27 @@ bool xcr0_write(struct vcpu *v, u64 value)
     return true;
 }
 
+u64 efer_known(const struct vcpu *v)
+{
+    const struct cpu_state *s = &v->state;
+    const bool nx = has_feature(v, F_NX) && (s->misc_enable & MISC_ENABLE_XD_DISABLE) == 0;
+    const u64 svme = (s->svm.vm_cr & VM_CR_SVMDIS) == 0 ? EFER_SVME : 0;
+
+    return (has_feature(v, F_SYSCALL) ? EFER_SCE : 0) |
+           (has_feature(v, F_LM) ? EFER_LME | EFER_LMA : 0) | (nx ? EFER_NXE : 0) |
+           (has_feature(v, F_SVM) ? svme : 0) | (has_feature(v, F_FXSR_OPT) ? EFER_FFXSR : 0) |
+           (has_feature(v, F_AUTOIBRS) ? EFER_AIBRSE : 0);
+}
+
 bool efer_write(struct vcpu *v, u64 value)
 {
     struct cpu_state *s = &v->state;
-    const bool nx = has_feature(v, F_NX) && (s->misc_enable & MISC_ENABLE_XD_DISABLE) == 0;
-    const u64 known = (has_feature(v, F_SYSCALL) ? EFER_SCE : 0) |
-                      (has_feature(v, F_LM) ? EFER_LME | EFER_LMA : 0) | (nx ? EFER_NXE : 0) |
-                      (has_feature(v, F_FXSR_OPT) ? EFER_FFXSR : 0) |
-                      (has_feature(v, F_AUTOIBRS) ? EFER_AIBRSE : 0);
 
-    if ((value & ~known) != 0 || (((s->efer ^ value) & EFER_LME) != 0 && (s->cr0 & CR0_PG) != 0))
+    if ((value & ~efer_known(v)) != 0 || (((s->efer ^ value) & EFER_LME) != 0 && (s->cr0 & CR0_PG) != 0))
         return RAISE_GP0(v);
     s->efer = (value & ~EFER_LMA) | (s->efer & EFER_LMA);
+    if ((value & EFER_SVME) == 0)
+        s->svm.gif_clear = 0;
     mode_update(v);
     return true;
 }

@@ -45,6 +45,7 @@
 #define EFER_LME BIT(8)
 #define EFER_LMA BIT(10)
 #define EFER_NXE BIT(11)
+#define EFER_SVME BIT(12)
 #define EFER_FFXSR BIT(14)
 #define EFER_AIBRSE BIT(21) /* AMD's automatic IBRS: nothing to do for us */
 
@@ -116,6 +117,10 @@ static ALWAYS_INLINE bool pdpte_valid(const struct vcpu *v, u64 pdpte)
 
 /* CR4 bits that this CPU model has. */
 u64 cr4_known(const struct vcpu *v);
+/* EFER bits that this CPU has and may set now. */
+u64 efer_known(const struct vcpu *v);
+/* Are all memory types of an IA32_PAT value known ones? SDM Vol 3A 12.12.2. */
+bool pat_valid(u64 pat);
 /* The PDPTE registers that a CR3 would load. false: one is bad, or the second stage exits. SDM Vol
  * 3A 4.4.1. */
 MUST_CHECK bool pdptes_read(struct vcpu *v, u64 cr3, u64 *to);

@@ -228,6 +228,21 @@ static void use_dashes(char *word)
     }
 }
 
+/* "max,+svm" is the AMD model with everything, as scripts for QEMU expect. */
+static bool wants_svm(const char *text)
+{
+    static const char *const words[] = {"+svm", "svm", "svm=on"};
+    char word[WORD_MAX];
+
+    while (*text != '\0' && next_word(&text, word)) {
+        for (u32 i = 0; i < ARRAY_SIZE(words); i++) {
+            if (strcmp(word, words[i]) == 0)
+                return true;
+        }
+    }
+    return false;
+}
+
 bool cpu_config_parse(struct cpu_config *config, const char *text, void (*warn)(const char *line),
                       struct error *error)
 {
@@ -237,6 +252,8 @@ bool cpu_config_parse(struct cpu_config *config, const char *text, void (*warn)(
     *config = (struct cpu_config){0};
     if (!next_word(&at, word))
         return error_set(error, "-cpu: word of more than %d characters", WORD_MAX - 1);
+    if ((strcmp(word, "max") == 0 || strcmp(word, "host") == 0) && wants_svm(at))
+        (void)snprintf(word, sizeof(word), "amd-max");
     if (!choose_model(config, word, warn, error))
         return false;
     while (*at != '\0') {

@@ -87,7 +87,7 @@ const struct feature_def feature_table[] = {
     {F_XGETBV1, "xgetbv1", NULL, 0xd, 1, CPUID_EAX, 2, .needs = F_XSAVE},
     {F_XSAVES, "xsaves", NULL, 0xd, 1, CPUID_EAX, 3, .needs = F_XSAVEC},
     {F_LAHF, "lahf-lm", NULL, 0x80000001, 0, CPUID_ECX, 0},
-    {F_SVM, "svm", NULL, 0x80000001, 0, CPUID_ECX, 2, .later = true},
+    {F_SVM, "svm", NULL, 0x80000001, 0, CPUID_ECX, 2, .needs = F_PAE},
     {F_CR8_LEGACY, "cr8legacy", NULL, 0x80000001, 0, CPUID_ECX, 4},
     {F_LZCNT, "abm", "lzcnt", 0x80000001, 0, CPUID_ECX, 5},
     {F_PREFETCHW, "3dnowprefetch", NULL, 0x80000001, 0, CPUID_ECX, 8},
@@ -98,6 +98,20 @@ const struct feature_def feature_table[] = {
     {F_GBPAGES, "pdpe1gb", NULL, 0x80000001, 0, CPUID_EDX, 26, .needs = F_LM},
     {F_RDTSCP, "rdtscp", NULL, 0x80000001, 0, CPUID_EDX, 27},
     {F_LM, "lm", "i64", 0x80000001, 0, CPUID_EDX, 29, .needs = F_PAE},
+    {F_NPT, "npt", NULL, 0x8000000a, 0, CPUID_EDX, 0, .needs = F_SVM},
+    {F_LBRV, "lbrv", NULL, 0x8000000a, 0, CPUID_EDX, 1, .needs = F_SVM},
+    {F_SVM_LOCK, "svm-lock", NULL, 0x8000000a, 0, CPUID_EDX, 2, .needs = F_SVM},
+    {F_NRIP_SAVE, "nrip-save", NULL, 0x8000000a, 0, CPUID_EDX, 3, .needs = F_SVM},
+    {F_TSC_SCALE, "tsc-scale", NULL, 0x8000000a, 0, CPUID_EDX, 4, .needs = F_SVM},
+    {F_VMCB_CLEAN, "vmcb-clean", NULL, 0x8000000a, 0, CPUID_EDX, 5, .needs = F_SVM},
+    {F_FLUSH_ASID, "flushbyasid", NULL, 0x8000000a, 0, CPUID_EDX, 6, .needs = F_SVM},
+    {F_DECODE_ASSISTS, "decodeassists", NULL, 0x8000000a, 0, CPUID_EDX, 7, .needs = F_SVM},
+    {F_PAUSE_FILTER, "pause-filter", NULL, 0x8000000a, 0, CPUID_EDX, 10, .needs = F_SVM},
+    {F_PAUSE_THRESHOLD, "pfthreshold", NULL, 0x8000000a, 0, CPUID_EDX, 12, .needs = F_PAUSE_FILTER},
+    {F_V_VMLOAD, "v-vmsave-vmload", NULL, 0x8000000a, 0, CPUID_EDX, 15, .needs = F_NPT},
+    {F_VGIF, "vgif", NULL, 0x8000000a, 0, CPUID_EDX, 16, .needs = F_SVM},
+    {F_VNMI, "vnmi", NULL, 0x8000000a, 0, CPUID_EDX, 25, .needs = F_SVM},
+    {F_SVME_ADDR_CHECK, "svme-addr-chk", NULL, 0x8000000a, 0, CPUID_EDX, 28, .needs = F_SVM},
     {F_INVARIANT_TSC, "invtsc", NULL, 0x80000007, 0, CPUID_EDX, 8},
     {F_CLZERO, "clzero", NULL, 0x80000008, 0, CPUID_EBX, 0},
     {F_XSAVEERPTR, "xsaveerptr", NULL, 0x80000008, 0, CPUID_EBX, 2},
@@ -125,6 +139,10 @@ static const u8 set_intel[] = {
     F_BHI_CTRL, F_VMX, F_ALWAYS};
 static const u8 set_amd[] = {
     F_MMXEXT, F_FXSR_OPT, F_CR8_LEGACY, F_CLZERO, F_XSAVEERPTR, F_RDPRU, F_AUTOIBRS, F_ALWAYS};
+static const u8 set_svm[] = {
+    F_SVM, F_NPT, F_LBRV, F_SVM_LOCK, F_NRIP_SAVE, F_TSC_SCALE, F_VMCB_CLEAN, F_FLUSH_ASID,
+    F_DECODE_ASSISTS, F_PAUSE_FILTER, F_PAUSE_THRESHOLD, F_V_VMLOAD, F_VGIF, F_VNMI,
+    F_SVME_ADDR_CHECK, F_ALWAYS};
 static const u8 set_v2[] = {F_SSE3, F_SSSE3, F_SSE41, F_SSE42, F_POPCNT, F_ALWAYS};
 static const u8 set_v3[] = {
     F_SSE3, F_SSSE3, F_SSE41, F_SSE42, F_POPCNT, F_XSAVE, F_XSAVEOPT, F_XSAVEC, F_XGETBV1,
@@ -132,6 +150,7 @@ static const u8 set_v3[] = {
     F_SMEP, F_SMAP, F_RDRAND, F_RDSEED, F_AES, F_PCLMUL, F_ADX, F_ALWAYS};
 static const u8 set_built[] = {
     F_SHA, F_UMIP, F_PKU, F_PKS, F_LA57, F_RDPID, F_FSRM, F_CLFLUSHOPT, F_CLWB, F_ALWAYS};
+static const u8 set_amd_built[] = {F_PCID, F_INVPCID, F_ALWAYS};
 static const u8 set_qemu64[] = {F_SSE3, F_CX16, F_LAHF, F_X2APIC, F_ALWAYS};
 
 #define INTEL "GenuineIntel"
@@ -151,9 +170,12 @@ const struct cpu_model cpu_models[] = {
     {"max", "intel-v3 and everything else that is built (default)", INTEL, INTEL_SIGNATURE, 0x1f,
      0x80000008, 40, INTEL_UCODE, {set_v1, set_common, set_intel, set_v3, set_built}},
     {"amd-v2", "AMD, x86-64-v2", AMD, AMD_SIGNATURE, 0x10, 0x80000021, 40, AMD_UCODE,
-     {set_v1, set_common, set_amd, set_v2}},
+     {set_v1, set_common, set_amd, set_svm, set_v2}},
     {"amd-v3", "AMD, x86-64-v3", AMD, AMD_SIGNATURE, 0x10, 0x80000021, 40, AMD_UCODE,
-     {set_v1, set_common, set_amd, set_v3}},
+     {set_v1, set_common, set_amd, set_svm, set_v3}},
+    {"amd-max", "amd-v3 and everything else that is built (max,+svm)", AMD, AMD_SIGNATURE, 0x10,
+     0x80000021, 40, AMD_UCODE,
+     {set_v1, set_common, set_amd, set_svm, set_v3, set_built, set_amd_built}},
     {"i686", "Pentium III", INTEL, 0x68a, 2, 0, 36, (u64)1 << 32, {set_i686}},
     {"qemu64", "as QEMU's: x86-64 with little else", AMD, AMD_SIGNATURE, 0xd, 0x80000021, 40,
      AMD_UCODE, {set_v1, set_qemu64}},

@@ -35,7 +35,7 @@ struct cpu_model {
     u32 extended_level; /* highest extended leaf; 0: none */
     u32 phys_bits;
     u64 ucode_rev; /* IA32_BIOS_SIGN_ID */
-    const u8 *sets[5]; /* lists of enum cpu_feature, closed by F_ALWAYS */
+    const u8 *sets[8]; /* lists of enum cpu_feature, closed by F_ALWAYS */
 };
 
 extern const struct cpu_model cpu_models[];

@@ -5,6 +5,7 @@
  */
 #include "cpu/control.h"
 #include "cpu/cpu_models.h"
+#include "cpu/svm/svm.h"
 #include "cpu/system.h"
 #include "cpu/xstate.h"
 
@@ -284,6 +285,15 @@ static struct cpuid_result extended_leaf(const struct vcpu *v, u32 leaf)
         return (struct cpuid_result){.ecx = 0x01006040, .edx = v->amd ? 0x00408140 : 0};
     case 0x80000007: return feature_bits(v, leaf, 0);
     case 0x80000008: return leaf_80000008(v);
+    case 0x8000000a: {
+        struct cpuid_result r = feature_bits(v, leaf, 0);
+
+        if (has_feature(v, F_SVM)) {
+            r.eax = SVM_REVISION;
+            r.ebx = SVM_ASIDS;
+        }
+        return r;
+    }
     case 0x80000021: {
         struct cpuid_result r = feature_bits(v, leaf, 0);
 

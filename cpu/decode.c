@@ -6,7 +6,7 @@
  */
 #include "cpu/encoding.h"
 #include "cpu/engine.h"
-#include "cpu/vmx/vmx.h"
+#include "cpu/virt.h"
 
 enum { INSN_BYTES_MAX = 15, NO_OVERRIDE = 0xff };
 
@@ -578,12 +578,12 @@ enum decode decode(struct vcpu *v, const u8 *bytes, u32 available, struct insn *
     if (in->base == REG_RIP)
         in->disp += in->len;
     in->run = refusal(row, v->mode);
-    if (in->run == run_protection && row->def.intercept == INTERCEPT_MOV_DR &&
-        (v->mode & MODE_GUEST) != 0)
+    if (in->run == run_protection && row->def.intercept == INTERCEPT_MOV_DR && in_vmx_guest(v))
         in->run = run_intercepted_protection;
     if (in->run != NULL)
         return DECODE_UD;
-    if (row->def.intercept != INTERCEPT_NONE && (v->mode & MODE_GUEST) != 0)
+    if (row->def.intercept != INTERCEPT_NONE && (v->mode & MODE_GUEST) != 0 &&
+        virt_has_intercept(v, row->def.intercept))
         in->run = run_intercepted;
     else if (row->def.stamp != NULL)
         in->run = row->def.stamp(in, v->mode);

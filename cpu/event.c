@@ -10,7 +10,7 @@
 #include "cpu/flags.h"
 #include "cpu/mem.h"
 #include "cpu/transfer.h"
-#include "cpu/vmx/vmx.h"
+#include "cpu/virt.h"
 
 enum { ERROR_EXT = 1, ERROR_IDT = 2 };
 
@@ -358,9 +358,7 @@ COLD void event_shutdown(struct vcpu *v)
         v->wires.shutdown(v->wires.ctx);
 }
 
-/* DR6 as #DB leaves it: pending traps join, B0-B3 are exact, the rest only accumulates. SDM Vol 3A
- * 18.2.3. */
-static void note_debug(struct vcpu *v, u64 dr6)
+void event_note_debug(struct vcpu *v, u64 dr6)
 {
     dr6 |= v->state.pending_debug;
     v->state.pending_debug = 0;
@@ -386,7 +384,7 @@ enum { CHAIN_MAX = 8 };
 static void deliver_shutdown(struct vcpu *v)
 {
     if (in_guest(v))
-        vmx_triple_fault(v);
+        virt_triple_fault(v);
     else
         event_shutdown(v);
 }
@@ -414,7 +412,7 @@ static bool deliver_one(struct vcpu *v, struct event *e)
     struct delivery d;
 
     if (e->vector == VEC_DB)
-        note_debug(v, e->dr6);
+        event_note_debug(v, e->dr6);
     d = (struct delivery){.vector = e->vector,
                           .has_error = e->has_error != 0,
                           .error = e->error_code,
@@ -444,10 +442,10 @@ static bool deliver_one(struct vcpu *v, struct event *e)
 /* Leave the guest with the exception e, if the hypervisor wants it. */
 static bool exit_for(struct vcpu *v, const struct event *e)
 {
-    if (!vmx_exception(v, e))
+    if (!virt_exception(v, e))
         return false;
     v->state.rflags = pushed_flags(v, e);
-    vmx_exit(v);
+    virt_exit(v);
     return true;
 }
 
@@ -473,7 +471,7 @@ static void deliver_chain(struct vcpu *v, struct event e)
         if (deliver_one(v, &e))
             break;
         if (v->event.kind == EVENT_EXIT) {
-            vmx_exit(v);
+            virt_exit(v);
             break;
         }
         first = severity(&e);
@@ -528,7 +526,7 @@ static void deliver_external(struct vcpu *v, const struct delivery *d)
         event_branch(v, d->rip, true);
     }
     if (result != ATTEMPT_DONE && v->event.kind == EVENT_EXIT)
-        vmx_exit(v);
+        virt_exit(v);
     else if (result != ATTEMPT_DONE)
         deliver_chain(v, v->event);
     end_vectoring(v);
@@ -551,7 +549,7 @@ void event_deliver_interrupt(struct vcpu *v, u8 vector)
     deliver_external(v, &d);
 }
 
-void event_inject(struct vcpu *v, u32 info, u32 error_code, u8 length)
+void event_inject(struct vcpu *v, u32 info, u32 error_code, u64 rip)
 {
     const enum interruption_type type = (enum interruption_type)((info & INFO_TYPE) >> 8);
     const bool software = type == TYPE_SOFTWARE_INTERRUPT || type == TYPE_SOFTWARE_EXCEPTION;
@@ -563,7 +561,7 @@ void event_inject(struct vcpu *v, u32 info, u32 error_code, u8 length)
         .int_n = type == TYPE_SOFTWARE_INTERRUPT,
         .has_error = (info & INFO_ERROR_VALID) != 0,
         .error = error_code,
-        .rip = (v->state.reg[REG_RIP] + (after ? length : 0)) & v->la_mask,
+        .rip = rip & v->la_mask,
         .rflags = type == TYPE_HARDWARE_EXCEPTION ? pushed_flags(v, &e) : rflags_get(v),
     };
 
@@ -571,7 +569,7 @@ void event_inject(struct vcpu *v, u32 info, u32 error_code, u8 length)
         v->state.seg[SEG_CS].selector, (unsigned long long)v->state.reg[REG_RIP]);
     v->vectoring = (struct vectoring){.info = info, .error_code = error_code};
     if (after)
-        v->vectoring.length = length;
+        v->vectoring.length = (u8)(rip - v->state.reg[REG_RIP]);
     deliver_external(v, &d);
 }
 
@@ -588,7 +586,9 @@ bool event_software(struct vcpu *v, u8 vector, enum event_source source)
                                .rflags = rflags_get(v)};
 
     if (source != SOURCE_SOFT_INT &&
-        !vmx_software_exception(v, vector, (enum interruption_type)types[source]))
+        !(in_svm_guest(v)
+              ? svm_software_exception(v, vector, source)
+              : vmx_software_exception(v, vector, (enum interruption_type)types[source])))
         return false;
     if (in_guest(v))
         v->vectoring = (struct vectoring){.info = vector | (u32)types[source] << 8 | INFO_VALID,
@@ -598,7 +598,7 @@ bool event_software(struct vcpu *v, u8 vector, enum event_source source)
         end_vectoring(v);
         v->no_step = v->alone; /* TF is clear now */
         if (source == SOURCE_INT1) {
-            note_debug(v, 0);
+            event_note_debug(v, 0);
             v->state.dr[7] &= ~(u64)DR7_GD;
         }
         return true;

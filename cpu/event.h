@@ -23,9 +23,13 @@ enum event_source {
  */
 void event_deliver_exception(struct vcpu *v);
 
-/* VM-entry event injection, SDM Vol 3C 27.6: info in the format of the VM-entry interruption
- * information; length: of the instruction that a software interrupt or exception stands behind. */
-void event_inject(struct vcpu *v, u32 info, u32 error_code, u8 length);
+/* Event injection, SDM Vol 3C 27.6 and APM Vol 2 15.20: info in the format of the VM-entry
+ * interruption information, of which EVENTINJ is a part; rip: to push. */
+void event_inject(struct vcpu *v, u32 info, u32 error_code, u64 rip);
+
+/* DR6 as #DB leaves it: pending traps join, B0-B3 are exact, the rest only accumulates. SDM Vol 3A
+ * 18.2.3. */
+void event_note_debug(struct vcpu *v, u64 dr6);
 
 /*
  * INT n, INT3, INTO, INT1: deliver from inside an exec. next_rip is pushed. false: v->event holds
@@ -41,6 +45,20 @@ MUST_CHECK bool event_software(struct vcpu *v, u8 vector, enum event_source sour
 bool event_boundary(struct vcpu *v);
 /* Would event_boundary() take something now? Cheap; used to decide whether to enter a chain. */
 bool event_pending(const struct vcpu *v);
+
+/* Places in the order of priorities where a guest's hypervisor may have something first. */
+enum boundary {
+    BOUNDARY_FIRST, /* before SMI and INIT: injection, VMX's APIC virtualization, SMI exits */
+    BOUNDARY_INIT,
+    BOUNDARY_SIPI,
+    BOUNDARY_BEFORE_DEBUG, /* VMX: MTF */
+    BOUNDARY_BEFORE_NMI, /* VMX: preemption timer, NMI window */
+    BOUNDARY_NMI,
+    BOUNDARY_BEFORE_INTR, /* VMX: interrupt window */
+    BOUNDARY_INTR,
+    BOUNDARY_VIRTUAL_INTR, /* VMX: before interrupts that do not exit */
+    BOUNDARY_LAST, /* SVM: virtual interrupts */
+};
 
 /* Inputs from the board (at boundaries). */
 void event_signal_intr(struct vcpu *v, bool level);

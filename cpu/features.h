@@ -99,7 +99,21 @@ enum cpu_feature {
     F_BHI_CTRL,
     F_AUTOIBRS,
     F_VMX,
-    F_SVM, /* later issues */
+    F_SVM,
+    F_NPT,
+    F_LBRV,
+    F_SVM_LOCK,
+    F_NRIP_SAVE,
+    F_TSC_SCALE,
+    F_VMCB_CLEAN,
+    F_FLUSH_ASID,
+    F_DECODE_ASSISTS,
+    F_PAUSE_FILTER,
+    F_PAUSE_THRESHOLD,
+    F_V_VMLOAD,
+    F_VGIF,
+    F_VNMI,
+    F_SVME_ADDR_CHECK,
     FEATURE_COUNT,
 };
 

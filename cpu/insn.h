@@ -109,8 +109,8 @@ enum insn_attr {
     WRITE_ALWAYS_16M = 1 << 23, /* SLDT/SMSW/STR/MOV from Sreg: memory operand is always 16 bits */
 };
 
-/* Instructions that a hypervisor may want to hear of. cpu/vmx/intercept.c says what VMX makes of
- * each. The VMX instructions exit by themselves. */
+/* Instructions that a hypervisor may want to hear of. cpu/vmx/intercept.c and cpu/svm/intercept.c
+ * say what VMX and SVM make of each. The VMX and SVM instructions exit by themselves. */
 enum intercept {
     INTERCEPT_NONE,
     INTERCEPT_CPUID,
@@ -141,6 +141,13 @@ enum intercept {
     INTERCEPT_RDSEED,
     INTERCEPT_XSAVES,
     INTERCEPT_XRSTORS,
+    INTERCEPT_SMSW,
+    INTERCEPT_RDPRU,
+    INTERCEPT_PUSHF,
+    INTERCEPT_POPF,
+    INTERCEPT_IRET,
+    INTERCEPT_INT,
+    INTERCEPT_RSM,
     INTERCEPT_COUNT,
 };
 

@@ -8,6 +8,7 @@
 
 #include "cpu/event.h"
 #include "cpu/stamp.h"
+#include "cpu/virt.h"
 #include "cpu/vmx/apic.h"
 
 static bool crosses_page(u64 la, u32 size)
@@ -64,7 +65,7 @@ static bool raise_refill(struct vcpu *v, enum refill refill, u32 flags)
     if (refill == REFILL_PAGE_FAULT)
         return raise_page_fault(v, v->mmu->fault.va, v->mmu->fault.error_code);
     if (refill == REFILL_NESTED)
-        return vmx_raise_nested(v);
+        return virt_raise_nested(v);
     return raise_error(v, (flags & ACCESS_STACK) != 0 ? VEC_SS : VEC_GP, 0);
 }
 

@@ -6,7 +6,7 @@
  */
 #include "cpu/control.h"
 #include "cpu/mem.h"
-#include "cpu/vmx/vmx.h"
+#include "cpu/virt.h"
 
 /* Segments whose accesses can fail no check: writable, upwards, the whole 4 GiB. */
 static bool is_open(const struct segment *seg)
@@ -125,46 +125,67 @@ void mode_update_segments(struct vcpu *v)
     mode_update_privilege(v);
 }
 
-static enum paging_format paging_format(const struct cpu_state *s)
+/* The registers that choose a paging mode. */
+struct paging_registers {
+    u64 cr0, cr4, efer;
+};
+
+static enum paging_format paging_format(const struct paging_registers *r)
 {
-    if ((s->cr0 & CR0_PG) == 0)
+    if ((r->cr0 & CR0_PG) == 0)
         return PAGING_NONE;
-    if ((s->cr4 & CR4_PAE) == 0)
+    if ((r->cr4 & CR4_PAE) == 0)
         return PAGING_32BIT;
-    if ((s->efer & EFER_LMA) == 0)
+    if ((r->efer & EFER_LMA) == 0)
         return PAGING_PAE;
-    return (s->cr4 & CR4_LA57) != 0 ? PAGING_5LEVEL : PAGING_4LEVEL;
+    return (r->cr4 & CR4_LA57) != 0 ? PAGING_5LEVEL : PAGING_4LEVEL;
 }
 
 /* The only place that makes a role: mmu/role.h. */
-static union mmu_role paging_role(const struct vcpu *v)
+static union mmu_role role_of(const struct vcpu *v, const struct paging_registers *r)
 {
     static const u8 level[] = {[PAGING_NONE] = 0,
                                [PAGING_32BIT] = 2,
                                [PAGING_PAE] = 3,
                                [PAGING_4LEVEL] = 4,
                                [PAGING_5LEVEL] = 5};
-    const struct cpu_state *s = &v->state;
-    const enum paging_format format = paging_format(s);
+    const enum paging_format format = paging_format(r);
+    const bool is_long = (r->efer & EFER_LMA) != 0;
     union mmu_role role = {0};
 
     role.format = format;
     role.level = level[format] & 7u;
-    role.smm = s->in_smm != 0;
-    role.guest_mode = in_guest(v);
-    role.apic_access = vmx_guest_has_secondary(v, SECONDARY_APIC_ACCESSES);
     if (format == PAGING_NONE)
         return role;
     role.has_4_byte_gpte = format == PAGING_32BIT;
-    role.pse = format == PAGING_32BIT && (s->cr4 & CR4_PSE) != 0;
-    role.wp = (s->cr0 & CR0_WP) != 0;
-    role.nx = format != PAGING_32BIT && (s->efer & EFER_NXE) != 0;
-    role.smep = (s->cr4 & CR4_SMEP) != 0;
-    role.smap = (s->cr4 & CR4_SMAP) != 0;
-    role.pke = (s->cr4 & CR4_PKE) != 0 && long_mode(v);
-    role.pks = (s->cr4 & CR4_PKS) != 0 && long_mode(v);
+    role.pse = format == PAGING_32BIT && (r->cr4 & CR4_PSE) != 0;
+    role.wp = (r->cr0 & CR0_WP) != 0;
+    role.nx = format != PAGING_32BIT && (r->efer & EFER_NXE) != 0;
+    role.smep = (r->cr4 & CR4_SMEP) != 0;
+    role.smap = (r->cr4 & CR4_SMAP) != 0;
+    role.pke = (r->cr4 & CR4_PKE) != 0 && is_long;
+    role.pks = (r->cr4 & CR4_PKS) != 0 && is_long;
     role.gbpages = has_feature(v, F_GBPAGES);
     return role;
+}
+
+static union mmu_role paging_role(const struct vcpu *v)
+{
+    const struct cpu_state *s = &v->state;
+    union mmu_role role = role_of(v, &(struct paging_registers){s->cr0, s->cr4, s->efer});
+
+    role.smm = s->in_smm != 0;
+    role.guest_mode = in_guest(v);
+    role.apic_access = vmx_guest_has_secondary(v, SECONDARY_APIC_ACCESSES);
+    role.pdpt = role.format == PAGING_PAE && svm_nested_paging(v);
+    return role;
+}
+
+union mmu_role mode_host_role(const struct vcpu *v)
+{
+    const struct svm_host *host = &v->state.svm.host;
+
+    return role_of(v, &(struct paging_registers){host->cr0, host->cr4, host->efer});
 }
 
 static void update_paging(struct vcpu *v)
@@ -179,8 +200,8 @@ static void update_paging(struct vcpu *v)
     case PAGING_PAE: root.v = cr3 & 0xffffffe0; break;
     default: root.v = cr3 & ~PAGE_OFFSET_MASK; break;
     }
-    vmx_refresh(v);
-    mmu_set_context(v->mmu, role, root, role.format == PAGING_PAE ? v->state.pdpte : NULL);
+    virt_refresh(v);
+    mmu_set_context(v->mmu, role, root, role.format == PAGING_PAE && !role.pdpt ? v->state.pdpte : NULL);
     mmu_set_keys(v->mmu, v->state.pkru, (u32)v->state.pkrs);
 }
 

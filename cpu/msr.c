@@ -13,7 +13,7 @@
 #include "cpu/vmx/apic.h"
 #include "cpu/vmx/caps.h"
 #include "cpu/vmx/controls.h"
-#include "cpu/vmx/vmx.h"
+#include "cpu/virt.h"
 
 /* ---- plain rows ---- */
 
@@ -111,7 +111,7 @@ static bool read_tsc(struct vcpu *v, const struct msr_def *def, u32 index, u64 *
 {
     (void)def;
     (void)index;
-    *value = vmx_guest_tsc(v, tsc_read(v));
+    *value = virt_guest_tsc(v, tsc_read(v));
     return true;
 }
 
@@ -142,12 +142,8 @@ static bool write_pat(struct vcpu *v, const struct msr_def *def, u32 index, u64 
 {
     (void)def;
     (void)index;
-    for (unsigned i = 0; i < 8; i++) {
-        const u64 type = value >> (8 * i) & 0xff;
-
-        if (!mtrr_type_valid(type) && type != 7)
-            return RAISE_GP0(v);
-    }
+    if (!pat_valid(value))
+        return RAISE_GP0(v);
     v->state.pat = value;
     return true;
 }
@@ -320,6 +316,27 @@ static bool write_pkrs(struct vcpu *v, const struct msr_def *def, u32 index, u64
     return true;
 }
 
+/* ---- SVM: APM Vol 2 15.30 ---- */
+
+/* A locked VM_CR keeps LOCK and SVMDIS; SVM in use cannot be disabled. */
+static bool write_vm_cr(struct vcpu *v, const struct msr_def *def, u32 index, u64 value)
+{
+    const u64 locked = VM_CR_LOCK | VM_CR_SVMDIS;
+
+    if ((v->state.svm.vm_cr & VM_CR_LOCK) != 0)
+        value = (value & ~locked) | (v->state.svm.vm_cr & locked);
+    if ((value & VM_CR_SVMDIS) != 0 && (v->state.efer & EFER_SVME) != 0)
+        return RAISE_GP0(v);
+    return write_plain(v, def, index, value);
+}
+
+static bool write_hsave_pa(struct vcpu *v, const struct msr_def *def, u32 index, u64 value)
+{
+    if ((value & physical_reserved(v)) != 0)
+        return RAISE_GP0(v);
+    return write_plain(v, def, index, value);
+}
+
 /* ---- the table ---- */
 
 #define STATE(member) (u32) offsetof(struct cpu_state, member)
@@ -401,6 +418,7 @@ const struct msr_def msr_table[] = {
     {0xc0000100, 2, "IA32_FS_BASE", F_LM, MSR_ANY, MSR_NO_STATE, 0, 0, 0, segment_base_read, segment_base_write, "SDM Vol 3A 3.4.4.1"},
     {0xc0000102, 1, "IA32_KERNEL_GS_BASE", F_LM, MSR_ANY, STATE(kernel_gs_base), ALL, 0, 0, ADDRESS, "SDM Vol 2B SWAPGS"},
     {0xc0000103, 1, "IA32_TSC_AUX", F_RDTSCP, MSR_ANY, STATE(tsc_aux), BITS(31, 0), HIGH, 0, PLAIN, "SDM Vol 3B 18.17.2"},
+    {0xc0000104, 1, "TSC_RATIO", F_TSC_SCALE, MSR_AMD, STATE(svm.tsc_ratio), BITS(39, 0), BITS(63, 40), SVM_TSC_RATIO_ONE, PLAIN, "APM Vol 2 15.30.5"},
     {0xc0010000, 8, "PERF_LEGACY", F_ALWAYS, MSR_AMD, MSR_NO_STATE, 0, 0, 0, PLAIN, "APM Vol 2 13.2"},
     {0xc0010010, 1, "SYSCFG", F_ALWAYS, MSR_AMD, STATE(amd[AMD_SYSCFG]), BITS(22, 18), HIGH, 0, PLAIN, "APM Vol 2 3.2.4"},
     {0xc0010015, 1, "HWCR", F_ALWAYS, MSR_AMD, STATE(amd[AMD_HWCR]), BITS(31, 0), HIGH, HWCR_RESET, PLAIN, "APM Vol 2 3.2.10"},
@@ -410,6 +428,11 @@ const struct msr_def msr_table[] = {
     {0xc0010055, 1, "INT_PENDING", F_ALWAYS, MSR_AMD, STATE(amd[AMD_INT_PENDING]), BITS(31, 0), 0, 0, PLAIN, "APM Vol 2 appendix A"},
     {0xc0010058, 1, "MMIO_CFG_BASE", F_ALWAYS, MSR_AMD, STATE(amd[AMD_MMIO_CONF]), ALL, 0, 0, PLAIN, "APM Vol 2 appendix A"},
     {0xc0010112, 2, "SMM_ADDR", F_ALWAYS, MSR_AMD, MSR_NO_STATE, 0, 0, 0, CONSTANT, "APM Vol 2 10.2.5"},
+    {0xc0010114, 1, "VM_CR", F_SVM, MSR_AMD, STATE(svm.vm_cr), BITS(4, 0), BITS(63, 5), 0, read_plain, write_vm_cr, "APM Vol 2 15.30.1"},
+    {0xc0010115, 1, "IGNNE", F_SVM, MSR_AMD, MSR_NO_STATE, 0, BITS(63, 1), 0, PLAIN, "APM Vol 2 15.30.2"},
+    {0xc0010116, 1, "SMM_CTL", F_SVM, MSR_AMD, MSR_NO_STATE, 0, BITS(63, 5), 0, read_none, write_plain, "APM Vol 2 15.30.3"},
+    {0xc0010117, 1, "VM_HSAVE_PA", F_SVM, MSR_AMD, STATE(svm.hsave_pa), ALL, BITS(11, 0), 0, read_plain, write_hsave_pa, "APM Vol 2 15.30.4"},
+    {0xc0010118, 1, "SVM_KEY", F_SVM_LOCK, MSR_AMD, MSR_NO_STATE, 0, 0, 0, PLAIN, "APM Vol 2 15.31.2"},
     {0xc0011020, 1, "LS_CFG", F_ALWAYS, MSR_AMD, STATE(amd[AMD_LS_CFG]), ALL, 0, 0, PLAIN, "APM Vol 2 appendix A"},
     {0xc0011022, 1, "DC_CFG", F_ALWAYS, MSR_AMD, STATE(amd[AMD_DC_CFG]), ALL, 0, 0, PLAIN, "APM Vol 2 appendix A"},
     {0xc0011029, 1, "DE_CFG", F_ALWAYS, MSR_AMD, STATE(amd[AMD_DE_CFG]), ~DE_CFG_RESET, 0, DE_CFG_RESET, PLAIN, "APM Vol 2 appendix A"},

@@ -5,7 +5,7 @@
 #include "cpu/flags.h"
 #include "cpu/mem.h"
 #include "cpu/transfer.h"
-#include "cpu/vmx/vmx.h"
+#include "cpu/virt.h"
 
 /* Data segments that the new privilege may not keep become null; bases of FS and GS stay. */
 static void drop_inner_segments(struct vcpu *v, unsigned cpl)
@@ -262,7 +262,7 @@ bool interrupt_return(struct vcpu *v, u32 width)
         done = interrupt_return_protected(v, width);
     /* the blocking ends even if IRET faults: SDM Vol 3C 26.3, "Event Blocking" */
     if (done || v->event.kind != EVENT_REDO) {
-        vmx_iret(v);
+        virt_iret(v);
         v->attention = true;
     }
     return done;

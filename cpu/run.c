@@ -12,6 +12,7 @@
 #include "cpu/event.h"
 #include "cpu/isa/fpu.h"
 #include "cpu/jit/jit.h"
+#include "cpu/virt.h"
 #include "cpu/vmx/apic.h"
 
 /* ---- handlers of the engine's own records ---- */
@@ -107,7 +108,7 @@ const struct insn *run_intercepted(struct vcpu *v, const struct insn *in)
 {
     v->insn_rip = insn_rip(v, in) & v->la_mask;
     v->next_rip = insn_next_rip(v, in) & v->la_mask;
-    if (unlikely(!vmx_intercept(v, in)))
+    if (unlikely(!virt_intercept(v, in)))
         return leave_event(v, in);
     return run_generic(v, in);
 }
@@ -131,7 +132,7 @@ static const u8 *fetch_page(struct vcpu *v, u64 la, struct target *t)
     case REFILL_PAGE_FAULT:
         (void)raise_page_fault(v, v->mmu->fault.va, v->mmu->fault.error_code);
         return NULL;
-    case REFILL_NESTED: (void)vmx_raise_nested(v); return NULL;
+    case REFILL_NESTED: (void)virt_raise_nested(v); return NULL;
     default: (void)RAISE_GP0(v); return NULL;
     }
 }
@@ -428,7 +429,7 @@ static void run_chain(struct vcpu *v)
         event_deliver_exception(v);
         count_event(v);
     } else if (v->event.kind == EVENT_EXIT) {
-        vmx_exit(v);
+        virt_exit(v);
         count_event(v);
     }
 }

@@ -41,6 +41,20 @@ MUST_CHECK bool far_call(struct vcpu *v, u16 selector, u64 offset, u32 width);
 MUST_CHECK bool far_return(struct vcpu *v, u32 width, u16 release);
 MUST_CHECK bool interrupt_return(struct vcpu *v, u32 width);
 
+/* The 12-bit attributes of save areas: the descriptor's bits 47:40 and 55:52. */
+static inline u16 segment_attr_pack(u32 attr)
+{
+    return (attr & ATTR_UNUSABLE) != 0 ? (u16)(attr & ATTR_DPL)
+                                       : (u16)((attr & 0xff) | (attr >> 4 & 0xf00));
+}
+
+static inline u32 segment_attr_unpack(u64 packed)
+{
+    const u32 attr = (u32)((packed & 0xff) | (packed & 0xf00) << 4);
+
+    return (attr & ATTR_P) != 0 ? attr : (attr & ATTR_DPL) | ATTR_UNUSABLE;
+}
+
 enum task_switch { TASK_JMP, TASK_CALL, TASK_IRET, TASK_INT };
 /* SDM Vol 3A 7.3. error: pushed on the new stack if has_error (exceptions through a task gate). The
  * EIP saved is v->next_rip. A fault found when the new task is already in force is delivered there,

@@ -8,9 +8,10 @@
 #include "cpu/control.h"
 #include "cpu/event.h"
 #include "cpu/flags.h"
+#include "cpu/segment.h"
 #include "cpu/system.h"
 #include "cpu/transfer.h"
-#include "cpu/vmx/vmx.h"
+#include "cpu/virt.h"
 
 enum {
     AREA = 0xfe00, /* offset of the save area from SMBASE */
@@ -88,20 +89,6 @@ static u8 *area_at(u8 *area, u16 at)
     return area + (at - AREA);
 }
 
-/* The 12-bit attributes of the save area: the descriptor's bits 47:40 and 55:52. */
-static u16 pack_attr(u32 attr)
-{
-    return (attr & ATTR_UNUSABLE) != 0 ? (u16)(attr & ATTR_DPL)
-                                       : (u16)((attr & 0xff) | (attr >> 4 & 0xf00));
-}
-
-static u32 unpack_attr(u64 packed)
-{
-    const u32 attr = (u32)((packed & 0xff) | (packed & 0xf00) << 4);
-
-    return (attr & ATTR_P) != 0 ? attr : (attr & ATTR_DPL) | ATTR_UNUSABLE;
-}
-
 static void save(struct vcpu *v, u8 *area, bool is_64)
 {
     const struct field *fields = is_64 ? fields_64 : fields_32;
@@ -115,7 +102,7 @@ static void save(struct vcpu *v, u8 *area, bool is_64)
         const struct segment *s = &v->state.seg[i];
 
         store_le(area_at(area, segments[i].selector), s->selector, 2);
-        store_le(area_at(area, segments[i].attr), pack_attr(s->attr), 2);
+        store_le(area_at(area, segments[i].attr), segment_attr_pack(s->attr), 2);
         store_le(area_at(area, segments[i].limit), s->limit, 4);
         store_le(area_at(area, segments[i].base), s->base, is_64 ? 8 : 4);
     }
@@ -136,7 +123,7 @@ static void restore(struct vcpu *v, u8 *area, bool is_64)
     for (u32 i = 0; i < SEG_COUNT; i++) {
         v->state.seg[i] = (struct segment){
             .selector = (u16)load_le(area_at(area, segments[i].selector), 2),
-            .attr = unpack_attr(load_le(area_at(area, segments[i].attr), 2)),
+            .attr = segment_attr_unpack(load_le(area_at(area, segments[i].attr), 2)),
             .limit = (u32)load_le(area_at(area, segments[i].limit), 4),
             .base = load_le(area_at(area, segments[i].base), is_64 ? 8 : 4),
         };
@@ -174,7 +161,7 @@ void smm_enter(struct vcpu *v)
 
     LOG(LOG_INT, "CPU %u: SMI", v->index);
     flags_commit(v);
-    vmx_smi(v);
+    virt_smi(v);
     memory_smram_read(v->memory, at, area, sizeof(area));
     save(v, area, has_feature(v, F_LM));
     memory_smram_write(v->memory, at, area, sizeof(area));
@@ -230,7 +217,7 @@ bool smm_return(struct vcpu *v)
     v->state.efer = efer;
     v->state.cr0 = cr0 | CR0_ET;
     v->state.cr4 = cr4;
-    vmx_rsm(v);
+    virt_rsm(v);
     if (*area_at(area, is_64 ? AUTO_HALT_64 : AUTO_HALT_32) != 0)
         v->state.activity = ACTIVITY_HLT;
     mode_update(v);

@@ -8,6 +8,7 @@
 #define CPU_STATE_H
 
 #include "base/types.h"
+#include "cpu/svm/vmcb.h"
 #include "cpu/vmx/vmcs.h"
 
 /* Indices into reg[]. The order is the encoding order of SDM Vol 2A table 2-1 and appendix B. */
@@ -158,6 +159,7 @@ struct cpu_state {
     u64 random[4]; /* RDRAND/RDSEED generator */
 
     struct vmx_state vmx;
+    struct svm_state svm;
     u64 reserved_tail[1]; /* keeps sizeof a multiple of the vector alignment */
 };
 

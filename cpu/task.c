@@ -9,7 +9,7 @@
 #include "cpu/mem.h"
 #include "cpu/system.h"
 #include "cpu/transfer.h"
-#include "cpu/vmx/vmx.h"
+#include "cpu/virt.h"
 
 /* Offsets in the 32-bit TSS (SDM Vol 3A figure "32-Bit Task-State Segment") and the 16-bit one. */
 enum {
@@ -281,7 +281,7 @@ enum task_result task_switch_to(struct vcpu *v, u16 selector, enum task_switch h
         return TASK_FAULT;
     }
     if (!read_tss(v, selector, how, &new) ||
-        (in_guest(v) && !vmx_raise_task_switch(v, selector, sources[how])) ||
+        !virt_task_switch(v, selector, sources[how], event) ||
         !load_tss_bytes(v, new.base, bytes, is_32bit(&new) ? TSS32_SIZE : TSS16_SIZE) ||
         !probe_all(v, &v->state.seg[SEG_TR], &new))
         return TASK_FAULT;

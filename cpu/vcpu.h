@@ -116,12 +116,13 @@ struct cpu_wires {
     void (*wake_at)(void *ctx, u64 time);
 };
 
-/* What an exit to the hypervisor reports, as the VMCS wants it. */
+/* What an exit to the hypervisor reports, as the VMCS wants it; for SVM see cpu/svm/svm.h. */
 struct guest_exit {
     u64 qualification, linear, physical;
     u32 reason, interruption_info, error_code, instruction_info;
     u8 length; /* of the instruction; 0: not reported */
     bool linear_valid, physical_valid;
+    bool bytes; /* SVM: of the instruction at RIP */
 };
 
 /* The event that is being delivered: what an exit in the middle reports of it. */
@@ -194,6 +195,7 @@ struct vcpu {
     u64 feature_control_at_reset; /* IA32_FEATURE_CONTROL as firmware leaves it after RESET */
     bool nmi_unblocked; /* by the IRET that exits */
     u64 guest_deadline; /* virtual time of the preemption timer's end, or all ones */
+    const struct svm_rule *vmrun_rule; /* that the last failed VMRUN broke */
 
     /* One instruction alone, the first instructions of a block, or one across two pages. */
     struct block *scratch;
@@ -224,9 +226,19 @@ static ALWAYS_INLINE bool mode64(const struct vcpu *v)
     return (v->mode & MODE_CODE64) != 0;
 }
 
-static ALWAYS_INLINE bool in_guest(const struct vcpu *v) /* of a hypervisor */
+static ALWAYS_INLINE bool in_vmx_guest(const struct vcpu *v)
 {
     return v->state.vmx.mode == VMX_GUEST;
+}
+
+static ALWAYS_INLINE bool in_svm_guest(const struct vcpu *v)
+{
+    return v->state.svm.guest != 0;
+}
+
+static ALWAYS_INLINE bool in_guest(const struct vcpu *v) /* of a hypervisor */
+{
+    return in_vmx_guest(v) || in_svm_guest(v);
 }
 
 static ALWAYS_INLINE bool long_mode(const struct vcpu *v) /* EFER.LMA */
@@ -297,5 +309,7 @@ void mode_update(struct vcpu *v);
 void mode_update_privilege(struct vcpu *v);
 /* Only segment registers, EFLAGS.VM, AC and TF may have changed: no control register. */
 void mode_update_segments(struct vcpu *v);
+/* How the hypervisor that executed VMRUN pages: it says how its nested page tables are read. */
+union mmu_role mode_host_role(const struct vcpu *v);
 
 #endif

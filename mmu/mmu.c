@@ -577,26 +577,48 @@ bool mmu_probe(struct mmu *mmu, u64 va, hpa_t *hpa)
     return found;
 }
 
+/* A walk of the second stage alone. */
+static struct nested_walk second_alone(struct mmu_state *s, const struct walk *first,
+                                       const struct walk *second)
+{
+    return (struct nested_walk){.first = first,
+                                .second = second,
+                                .role.word = s->key_role2[s->current],
+                                .log = &s->mmu.log};
+}
+
+static bool second_answer(struct mmu_state *s, const struct nested_walk *n, bool done)
+{
+    if (done)
+        return true;
+    s->stats.nested_faults++;
+    s->mmu.nested = n->fault;
+    return false;
+}
+
 bool mmu_read_nested(struct mmu *mmu, gpa_t at, u32 size, u64 *value)
 {
     struct mmu_state *s = mmu->impl;
     const struct walk first = walk_here(s);
     const struct walk second = walk_second(s);
-    struct nested_walk n;
+    struct nested_walk n = second_alone(s, &first, &second);
 
     n.t.gpa = at;
-    if (context_nested(s)) {
-        n.shadow = NULL;
-        n.first = &first;
-        n.second = &second;
-        n.role.word = s->key_role2[s->current];
-        n.log = &s->mmu.log;
-        if (!nested_physical(&n, at)) {
-            s->stats.nested_faults++;
-            s->mmu.nested = n.fault;
-            return false;
-        }
-    }
+    if (context_nested(s) && !second_answer(s, &n, nested_physical(&n, at)))
+        return false;
     *value = mmu_read_physical(mmu, n.t.gpa, size);
+    return true;
+}
+
+bool mmu_translate_nested(struct mmu *mmu, gpa_t at, u32 access, hpa_t *hpa)
+{
+    struct mmu_state *s = mmu->impl;
+    const struct walk first = walk_here(s);
+    const struct walk second = walk_second(s);
+    struct nested_walk n = second_alone(s, &first, &second);
+
+    if (!second_answer(s, &n, nested_physical_access(&n, at, access)))
+        return false;
+    hpa->v = n.t.gpa.v;
     return true;
 }

@@ -202,5 +202,9 @@ u64 mmu_read_physical(struct mmu *mmu, gpa_t at, u32 size);
  * (SDM Vol 3C 29.3.5), NPT as each table access. false: it does not allow it, mmu.nested is filled.
  */
 MUST_CHECK bool mmu_read_nested(struct mmu *mmu, gpa_t at, u32 size, u64 *value);
+/* Where the second stage, which there must be, leads for a processor's own access (enum access
+ * bits) of a guest to a block at a nested-physical address. false: mmu.nested is filled. APM Vol 2
+ * 15.33.1. */
+MUST_CHECK bool mmu_translate_nested(struct mmu *mmu, gpa_t at, u32 access, hpa_t *hpa);
 
 #endif

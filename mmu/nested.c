@@ -366,16 +366,27 @@ bool nested_probe(struct nested_walk *n, u64 va)
     return true;
 }
 
-bool nested_physical(struct nested_walk *n, gpa_t at)
+static bool physical(struct nested_walk *n, gpa_t at, u32 access, bool table)
 {
-    const u32 access = n->second->rules->format->patterns ? ACCESS_READ : table_access(n);
-
     begin(n, 0, false);
+    n->fault.table = table;
     if (!second_pass(n, at, access, RIGHTS_ALL, &n->final))
         return false;
     second_commit(n, at, access, &n->final);
     join(n);
     return true;
+}
+
+bool nested_physical(struct nested_walk *n, gpa_t at)
+{
+    const u32 access = n->second->rules->format->patterns ? ACCESS_READ : table_access(n);
+
+    return physical(n, at, access, true);
+}
+
+bool nested_physical_access(struct nested_walk *n, gpa_t at, u32 access)
+{
+    return physical(n, at, access, false);
 }
 
 /* ---- coherence ---- */

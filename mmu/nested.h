@@ -92,6 +92,8 @@ MUST_CHECK bool nested_probe(struct nested_walk *n, u64 va);
 /* The second stage alone, for the processor's own access to a table at a nested-physical address
  * for which there is no linear address: the loading of PDPTE registers. */
 MUST_CHECK bool nested_physical(struct nested_walk *n, gpa_t at);
+/* The same for an access (enum access bits) to what is no table: a guest's VMLOAD and VMSAVE. */
+MUST_CHECK bool nested_physical_access(struct nested_walk *n, gpa_t at, u32 access);
 
 /* Note what the translation depends on. false: on something that changes unseen, or has changed
  * because of the flags that this very walk set. */

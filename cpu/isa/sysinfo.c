@@ -8,7 +8,7 @@
 #include "cpu/isa/isa.h"
 #include "cpu/stamp.h"
 #include "cpu/system.h"
-#include "cpu/vmx/vmx.h"
+#include "cpu/virt.h"
 #include "cpu/xstate.h"
 
 /* A 64-bit result in EDX:EAX. */
@@ -87,7 +87,7 @@ static bool exec_rdtsc(struct vcpu *v, const struct insn *in, struct operands *x
     (void)x;
     if (!tsc_allowed(v))
         return false;
-    set_edx_eax(v, vmx_guest_tsc(v, tsc_at(v, in)));
+    set_edx_eax(v, virt_guest_tsc(v, tsc_at(v, in)));
     return true;
 }
 
@@ -306,7 +306,7 @@ const struct insn_def isa_sysinfo[] = {
     {"wrpkru", "np 0f 01 ef", "", exec_wrpkru, 0, .feature = F_PKU},
     {"swapgs", "0f 01 f8", "", exec_swapgs, ONLY64 | CPL0, .stamp = stamp_swapgs},
     {"rdtscp", "0f 01 f9", "", exec_rdtscp, 0, .feature = F_RDTSCP, .intercept = INTERCEPT_RDTSCP},
-    {"rdpru", "0f 01 fd", "", exec_rdpru, 0, .feature = F_RDPRU},
+    {"rdpru", "0f 01 fd", "", exec_rdpru, 0, .feature = F_RDPRU, .intercept = INTERCEPT_RDPRU},
     {"wrmsr", "0f 30", "", exec_wrmsr, CPL0 | INFO | IO, .feature = F_MSR, .intercept = INTERCEPT_WRMSR},
     {"rdtsc", "0f 31", "", exec_rdtsc, 0, .feature = F_TSC, .stamp = stamp_rdtsc, .intercept = INTERCEPT_RDTSC},
     {"rdmsr", "0f 32", "", exec_rdmsr, CPL0 | ENDS_BLOCK | IO, .feature = F_MSR, .intercept = INTERCEPT_RDMSR},

@@ -10,6 +10,7 @@
 #include "cpu/isa/isa.h"
 #include "cpu/segment.h"
 #include "cpu/stamp.h"
+#include "cpu/svm/svm.h"
 #include "cpu/vmx/apic.h"
 
 /* UMIP: SDM Vol 3A 2.5, CR4.UMIP. */
@@ -161,6 +162,8 @@ static bool exec_mov_from_cr(struct vcpu *v, const struct insn *in, struct opera
     x->val[0] = vmx_cr_read(v, in->reg, x->val[1]);
     if (in->reg == 8 && vmx_tpr_shadowed(v))
         x->val[0] = vmx_cr8_read(v);
+    else if (in->reg == 8 && svm_masks_virtually(v))
+        x->val[0] = v->state.svm.control.vintr & 15;
     else if (in->reg == 8)
         x->val[0] = v->wires.tpr_read != NULL ? v->wires.tpr_read(v->wires.ctx) : 0;
     return true;
@@ -178,8 +181,12 @@ static bool exec_mov_to_cr(struct vcpu *v, const struct insn *in, struct operand
     default:
         if (value > 15)
             return RAISE_GP0(v);
+        if (in_svm_guest(v))
+            svm_tpr_write(v, value);
         if (vmx_tpr_shadowed(v)) {
             vmx_cr8_write(v, value);
+        } else if (svm_masks_virtually(v)) {
+            /* the guest's own is all there is */
         } else if (v->wires.tpr_write != NULL) {
             vcpu_commit_time(v);
             v->wires.tpr_write(v->wires.ctx, value);
@@ -436,7 +443,7 @@ const struct insn_def isa_system[] = {
     {"sidt", "0f 01 /1", "=Ms", exec_sidt, 0, .intercept = INTERCEPT_GDTR_IDTR},
     {"lgdt", "0f 01 /2", "Ms", exec_lgdt, CPL0 | LAST, .intercept = INTERCEPT_GDTR_IDTR},
     {"lidt", "0f 01 /3", "Ms", exec_lidt, CPL0 | LAST, .intercept = INTERCEPT_GDTR_IDTR},
-    {"smsw", "0f 01 /4", "=Ev", exec_smsw, WRITE_ALWAYS_16M},
+    {"smsw", "0f 01 /4", "=Ev", exec_smsw, WRITE_ALWAYS_16M, .intercept = INTERCEPT_SMSW},
     {"lmsw", "0f 01 /6", "Ew", exec_lmsw, CPL0 | LAST, .intercept = INTERCEPT_LMSW},
     {"invlpg", "0f 01 /7", "M", exec_invlpg, CPL0, .intercept = INTERCEPT_INVLPG},
     {"monitor", "0f 01 c8", "", exec_monitor, ENDS_BLOCK, .feature = F_MONITOR, .intercept = INTERCEPT_MONITOR},
@@ -455,7 +462,7 @@ const struct insn_def isa_system[] = {
     {"mov", "0f 22 /r", "=C,Ry", exec_mov_to_cr, CPL0 | FORCE64 | NO66 | LAST | IO, .intercept = INTERCEPT_MOV_TO_CR},
     {"mov", "0f 21 /r", "=Ry,D", exec_mov_from_dr, CPL0 | FORCE64 | NO66, .intercept = INTERCEPT_MOV_DR},
     {"mov", "0f 23 /r", "=D,Ry", exec_mov_to_dr, CPL0 | FORCE64 | NO66 | LAST, .intercept = INTERCEPT_MOV_DR},
-    {"rsm", "0f aa", "", exec_rsm, BRANCH | LAST | IO},
+    {"rsm", "0f aa", "", exec_rsm, BRANCH | LAST | IO, .intercept = INTERCEPT_RSM},
     {"clflush", "np 0f ae /7", "M", exec_clflush, 0, .feature = F_CLFLUSH},
     {"clflushopt", "66 0f ae /7", "M", exec_clflush, 0, .feature = F_CLFLUSHOPT},
     {"clwb", "66 0f ae /6", "M", exec_clflush, 0, .feature = F_CLWB},

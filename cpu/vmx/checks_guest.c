@@ -155,7 +155,7 @@ RULE(guest_cr3, obeys(c->guest_cr3, cr3_bits(v, c)))
 RULE_IF(guest_dr7, at_entry(c, ENTRY_LOAD_DEBUG), obeys(c->guest_dr7, low_32_bits(v, c)))
 RULE(guest_sysenter_esp, canonical_storable(v, c->guest_sysenter_esp))
 RULE(guest_sysenter_eip, canonical_storable(v, c->guest_sysenter_eip))
-RULE_IF(guest_pat, at_entry(c, ENTRY_LOAD_PAT), vmx_pat_valid(c->guest_pat))
+RULE_IF(guest_pat, at_entry(c, ENTRY_LOAD_PAT), pat_valid(c->guest_pat))
 RULE_IF(guest_efer_reserved, at_entry(c, ENTRY_LOAD_EFER), obeys(c->guest_efer, efer_bits(v, c)))
 RULE_IF(guest_efer_lma, at_entry(c, ENTRY_LOAD_EFER),
         ((c->guest_efer & EFER_LMA) != 0) == guest_64(c))

@@ -2,17 +2,6 @@
 /* Checks on host state: SDM Vol 3C 27.2.2 to 27.2.4, one row per rule, in the manual's order. */
 #include "cpu/vmx/rules.h"
 
-bool vmx_pat_valid(u64 pat)
-{
-    for (u32 i = 0; i < 8; i++, pat >>= 8) {
-        const u64 type = pat & 0xff;
-
-        if (type > 7 || type == 2 || type == 3)
-            return false;
-    }
-    return true;
-}
-
 u64 vmx_efer_known(const struct vcpu *v)
 {
     return EFER_LMA | EFER_LME | (has_feature(v, F_SYSCALL) ? EFER_SCE : 0) |
@@ -30,7 +19,7 @@ RULE(host_cr4, obeys(c->host_cr4, cr4_bits(v, c)))
 RULE(host_cr3, obeys(c->host_cr3, cr3_bits(v, c)))
 RULE(host_sysenter_esp, canonical_storable(v, c->host_sysenter_esp))
 RULE(host_sysenter_eip, canonical_storable(v, c->host_sysenter_eip))
-RULE_IF(host_pat, at_exit(c, EXIT_LOAD_PAT), vmx_pat_valid(c->host_pat))
+RULE_IF(host_pat, at_exit(c, EXIT_LOAD_PAT), pat_valid(c->host_pat))
 RULE_IF(host_efer_reserved, at_exit(c, EXIT_LOAD_EFER), obeys(c->host_efer, efer_bits(v, c)))
 RULE_IF(host_efer_mode, at_exit(c, EXIT_LOAD_EFER),
         (c->host_efer & (EFER_LMA | EFER_LME)) == (host_64(c) ? EFER_LMA | EFER_LME : 0))

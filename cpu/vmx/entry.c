@@ -203,7 +203,7 @@ u64 vmx_cr_read(const struct vcpu *v, u32 number, u64 value)
 {
     const struct vmcs *c = &v->state.vmx.vmcs;
 
-    if (!in_guest(v) || (number != 0 && number != 4))
+    if (!in_vmx_guest(v) || (number != 0 && number != 4))
         return value;
     return number == 0 ? (value & ~c->cr0_mask) | (c->cr0_read_shadow & c->cr0_mask)
                        : (value & ~c->cr4_mask) | (c->cr4_read_shadow & c->cr4_mask);
@@ -214,7 +214,7 @@ u64 vmx_cr_merge(const struct vcpu *v, u32 number, u64 value)
     const struct cpu_state *s = &v->state;
     const struct vmcs *c = &s->vmx.vmcs;
 
-    if (!in_guest(v) || (number != 0 && number != 4))
+    if (!in_vmx_guest(v) || (number != 0 && number != 4))
         return value;
     return number == 0 ? (value & ~c->cr0_mask) | (s->cr0 & c->cr0_mask)
                        : (value & ~c->cr4_mask) | (s->cr4 & c->cr4_mask);

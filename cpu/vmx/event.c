@@ -44,7 +44,7 @@ bool vmx_exception(struct vcpu *v, const struct event *e)
 {
     struct guest_exit *x;
 
-    if (!in_guest(v) || !bitmap_catches(v, e))
+    if (!in_vmx_guest(v) || !bitmap_catches(v, e))
         return false;
     x = vmx_exit_begin(v, EXIT_EXCEPTION_NMI);
     x->interruption_info = make_info(e->vector, TYPE_HARDWARE_EXCEPTION);
@@ -68,11 +68,11 @@ bool vmx_software_exception(struct vcpu *v, u8 vector, enum interruption_type ty
     const struct event e = {.kind = EVENT_EXCEPTION, .vector = vector};
     struct guest_exit *x;
 
-    if (!in_guest(v) || !bitmap_catches(v, &e))
+    if (!in_vmx_guest(v) || !bitmap_catches(v, &e))
         return true;
     x = vmx_exit_begin(v, EXIT_EXCEPTION_NMI);
     x->interruption_info = make_info(vector, type);
-    x->length = (u8)vmx_insn_length(v);
+    x->length = (u8)virt_insn_length(v);
     return raise_exit(v);
 }
 
@@ -88,7 +88,7 @@ void vmx_triple_fault(struct vcpu *v)
 /* The length of the instruction that accesses memory; none while an event is delivered. */
 u8 vmx_access_length(const struct vcpu *v)
 {
-    return (v->vectoring.info & INFO_VALID) != 0 ? 0 : (u8)vmx_insn_length(v);
+    return (v->vectoring.info & INFO_VALID) != 0 ? 0 : (u8)virt_insn_length(v);
 }
 
 bool vmx_raise_task_switch(struct vcpu *v, u16 selector, u32 source)
@@ -98,7 +98,7 @@ bool vmx_raise_task_switch(struct vcpu *v, u16 selector, u32 source)
 
     x->qualification = selector | source << 30;
     if (source != FROM_IDT)
-        x->length = (u8)vmx_insn_length(v);
+        x->length = (u8)virt_insn_length(v);
     return raise_exit(v);
 }
 
@@ -111,7 +111,7 @@ void vmx_iret(struct vcpu *v)
         blocked = &s->vmx.virtual_nmi_blocked;
     else if (vmx_guest_has_pin(v, PIN_NMI))
         return;
-    v->nmi_unblocked = in_guest(v) && *blocked != 0 && v->event.kind != EVENT_NONE;
+    v->nmi_unblocked = in_vmx_guest(v) && *blocked != 0 && v->event.kind != EVENT_NONE;
     *blocked = 0;
     if (v->event.kind == EVENT_EXIT && v->nmi_unblocked &&
         (v->exit.reason == EXIT_EPT_VIOLATION || v->exit.reason == EXIT_PML_FULL))
@@ -125,20 +125,23 @@ void vmx_inject(struct vcpu *v)
     struct vmx_state *vmx = &v->state.vmx;
     const struct vmcs *c = &vmx->vmcs;
     const u32 info = c->entry_interruption_info;
+    const u32 type = (info & INFO_TYPE) >> 8;
+    const bool after = type >= TYPE_SOFTWARE_INTERRUPT && type <= TYPE_SOFTWARE_EXCEPTION;
+    const u8 length = after ? (u8)c->entry_instruction_length : 0;
 
     vmx->pending &= ~(u32)VMX_PENDING_INJECTION;
     v->state.activity = ACTIVITY_ACTIVE;
-    if ((info & INFO_TYPE) >> 8 == TYPE_OTHER) {
+    if (type == TYPE_OTHER) {
         vmx->pending |= VMX_PENDING_MTF;
         return;
     }
-    if ((info & INFO_TYPE) >> 8 == TYPE_NMI) {
+    if (type == TYPE_NMI) {
         if (vmx_guest_has_pin(v, PIN_VIRTUAL_NMIS))
             vmx->virtual_nmi_blocked = 1;
         else
             v->state.nmi_blocked = 1;
     }
-    event_inject(v, info, c->entry_exception_error_code, (u8)c->entry_instruction_length);
+    event_inject(v, info, c->entry_exception_error_code, v->state.reg[REG_RIP] + length);
 }
 
 /* ---- boundaries ---- */
@@ -161,40 +164,41 @@ bool vmx_intr_exits(const struct vcpu *v)
     return vmx_guest_has_pin(v, PIN_EXTERNAL_INTERRUPT);
 }
 
-static bool is_ready(const struct vcpu *v, enum vmx_boundary place)
+static bool is_ready(const struct vcpu *v, enum boundary place)
 {
     const struct cpu_state *s = &v->state;
     const u32 pending = s->vmx.pending;
     const bool listens = s->activity != ACTIVITY_WAIT_SIPI;
 
     switch (place) {
-    case VMX_FIRST:
+    case BOUNDARY_FIRST:
         return (pending & (VMX_PENDING_INJECTION | VMX_PENDING_TPR | VMX_PENDING_EOI |
                            VMX_PENDING_APIC_WRITE)) != 0;
-    case VMX_INIT: return s->init_pending != 0 && listens;
-    case VMX_SIPI: return s->sipi_pending != 0 && !listens;
-    case VMX_BEFORE_DEBUG: return (pending & VMX_PENDING_MTF) != 0;
-    case VMX_BEFORE_NMI:
+    case BOUNDARY_INIT: return s->init_pending != 0 && listens;
+    case BOUNDARY_SIPI: return s->sipi_pending != 0 && !listens;
+    case BOUNDARY_BEFORE_DEBUG: return (pending & VMX_PENDING_MTF) != 0;
+    case BOUNDARY_BEFORE_NMI:
         return listens && (((pending & VMX_PENDING_TIMER) != 0 && *v->now >= s->vmx.deadline) ||
                            ((pending & VMX_PENDING_NMI_WINDOW) != 0 &&
                             s->vmx.virtual_nmi_blocked == 0 && s->shadow == 0));
-    case VMX_NMI: return s->nmi_pending != 0 && vmx_nmi_exits(v) && s->nmi_blocked == 0 && listens;
-    case VMX_BEFORE_INTR:
+    case BOUNDARY_NMI: return s->nmi_pending != 0 && vmx_nmi_exits(v) && s->nmi_blocked == 0 && listens;
+    case BOUNDARY_BEFORE_INTR:
         return (pending & VMX_PENDING_INTR_WINDOW) != 0 && (s->rflags & FLAG_IF) != 0 &&
                s->shadow == 0 && s->activity < ACTIVITY_SHUTDOWN;
-    case VMX_INTR: return s->intr != 0 && vmx_intr_exits(v) && s->activity < ACTIVITY_SHUTDOWN;
-    case VMX_VIRTUAL_INTR:
+    case BOUNDARY_INTR: return s->intr != 0 && vmx_intr_exits(v) && s->activity < ACTIVITY_SHUTDOWN;
+    case BOUNDARY_VIRTUAL_INTR:
         return (pending & VMX_PENDING_VIRTUAL_INTR) != 0 && (s->rflags & FLAG_IF) != 0 &&
                s->shadow == 0 && s->activity < ACTIVITY_SHUTDOWN;
+    case BOUNDARY_LAST: break;
     }
     return false;
 }
 
 bool vmx_ready(const struct vcpu *v)
 {
-    if (!in_guest(v))
+    if (!in_vmx_guest(v))
         return false;
-    for (enum vmx_boundary place = VMX_FIRST; place <= VMX_VIRTUAL_INTR; place++) {
+    for (enum boundary place = BOUNDARY_FIRST; place <= BOUNDARY_VIRTUAL_INTR; place++) {
         if (is_ready(v, place))
             return true;
     }
@@ -262,26 +266,27 @@ static void take_first(struct vcpu *v)
     }
 }
 
-bool vmx_boundary(struct vcpu *v, enum vmx_boundary place)
+bool vmx_boundary(struct vcpu *v, enum boundary place)
 {
     const struct vmx_state *vmx = &v->state.vmx;
 
-    if (!in_guest(v) || !is_ready(v, place))
+    if (!in_vmx_guest(v) || !is_ready(v, place))
         return false;
     switch (place) {
-    case VMX_FIRST: take_first(v); break;
-    case VMX_INIT: exit_init(v); break;
-    case VMX_SIPI: exit_sipi(v); break;
-    case VMX_BEFORE_DEBUG: exit_plain(v, EXIT_MTF); break;
-    case VMX_BEFORE_NMI:
+    case BOUNDARY_FIRST: take_first(v); break;
+    case BOUNDARY_INIT: exit_init(v); break;
+    case BOUNDARY_SIPI: exit_sipi(v); break;
+    case BOUNDARY_BEFORE_DEBUG: exit_plain(v, EXIT_MTF); break;
+    case BOUNDARY_BEFORE_NMI:
         exit_plain(v, (vmx->pending & VMX_PENDING_TIMER) != 0 && *v->now >= vmx->deadline
                           ? EXIT_PREEMPTION_TIMER
                           : EXIT_NMI_WINDOW);
         break;
-    case VMX_NMI: exit_nmi(v); break;
-    case VMX_BEFORE_INTR: exit_plain(v, EXIT_INTERRUPT_WINDOW); break;
-    case VMX_INTR: exit_interrupt(v); break;
-    case VMX_VIRTUAL_INTR: vmx_virtual_interrupt(v); break;
+    case BOUNDARY_NMI: exit_nmi(v); break;
+    case BOUNDARY_BEFORE_INTR: exit_plain(v, EXIT_INTERRUPT_WINDOW); break;
+    case BOUNDARY_INTR: exit_interrupt(v); break;
+    case BOUNDARY_VIRTUAL_INTR: vmx_virtual_interrupt(v); break;
+    case BOUNDARY_LAST: break;
     }
     return true;
 }

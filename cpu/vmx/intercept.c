@@ -8,19 +8,15 @@
 #include "cpu/engine.h"
 #include "cpu/mem.h"
 #include "cpu/system.h"
+#include "cpu/virt.h"
 #include "cpu/vmx/insn_info.h"
 #include "cpu/vmx/internal.h"
-
-u32 vmx_insn_length(const struct vcpu *v)
-{
-    return (u32)(v->next_rip - v->insn_rip) & 15;
-}
 
 static struct guest_exit *begin(struct vcpu *v, enum exit_reason reason)
 {
     struct guest_exit *x = vmx_exit_begin(v, reason);
 
-    x->length = (u8)vmx_insn_length(v);
+    x->length = (u8)virt_insn_length(v);
     return x;
 }
 
@@ -47,15 +43,10 @@ static bool secondary(const struct vcpu *v, u32 bits)
 
 /* ---- time and counters ---- */
 
-static bool tsc_faults(const struct vcpu *v)
-{
-    return v->cpl != 0 && (v->state.cr4 & CR4_TSD) != 0;
-}
-
 static bool on_rdtsc(struct vcpu *v, const struct insn *in)
 {
     (void)in;
-    return tsc_faults(v) || !primary(v, PRIMARY_RDTSC) || exit_plain(v, EXIT_RDTSC);
+    return virt_tsc_faults(v) || !primary(v, PRIMARY_RDTSC) || exit_plain(v, EXIT_RDTSC);
 }
 
 static bool on_rdtscp(struct vcpu *v, const struct insn *in)
@@ -63,7 +54,7 @@ static bool on_rdtscp(struct vcpu *v, const struct insn *in)
     (void)in;
     if (!secondary(v, SECONDARY_RDTSCP))
         return RAISE_UD(v);
-    return tsc_faults(v) || !primary(v, PRIMARY_RDTSC) || exit_plain(v, EXIT_RDTSCP);
+    return virt_tsc_faults(v) || !primary(v, PRIMARY_RDTSC) || exit_plain(v, EXIT_RDTSCP);
 }
 
 static bool on_rdpid(struct vcpu *v, const struct insn *in)
@@ -74,11 +65,8 @@ static bool on_rdpid(struct vcpu *v, const struct insn *in)
 
 static bool on_rdpmc(struct vcpu *v, const struct insn *in)
 {
-    const bool faults =
-        v->cpl != 0 && (v->state.cr4 & CR4_PCE) == 0 && (v->state.cr0 & CR0_PE) != 0;
-
     (void)in;
-    return faults || !primary(v, PRIMARY_RDPMC) || exit_plain(v, EXIT_RDPMC);
+    return virt_rdpmc_faults(v) || !primary(v, PRIMARY_RDPMC) || exit_plain(v, EXIT_RDPMC);
 }
 
 /* ---- control registers: SDM Vol 3C table 28-3 ---- */
@@ -175,14 +163,6 @@ static bool on_xsetbv(struct vcpu *v, const struct insn *in)
 
 /* ---- I/O: SDM Vol 3C 25.6.4, table 28-5 ---- */
 
-static bool bitmap_bit(const struct vcpu *v, u64 address, u32 bit)
-{
-    u8 byte;
-
-    memory_read(v->memory, (hpa_t){address + bit / 8}, &byte, 1);
-    return (byte >> (bit % 8) & 1) != 0;
-}
-
 static bool io_exits(const struct vcpu *v, u32 port, u32 size)
 {
     if (!primary(v, PRIMARY_IO_BITMAPS))
@@ -190,7 +170,7 @@ static bool io_exits(const struct vcpu *v, u32 port, u32 size)
     if (port + size > 0x10000)
         return true;
     for (u32 i = port; i < port + size; i++) {
-        if (bitmap_bit(v, vmcs(v)->io_bitmap[i >> 15], i & 0x7fff))
+        if (virt_bitmap_bit(v, vmcs(v)->io_bitmap[i >> 15], i & 0x7fff))
             return true;
     }
     return false;
@@ -203,34 +183,24 @@ static u64 string_address(const struct vcpu *v, const struct insn *in, bool ins)
     return (v->segbase[ins ? SEG_ES : in->seg] + offset) & v->la_mask;
 }
 
-static u32 hex(char digit)
-{
-    return (u32)(digit <= '9' ? digit - '0' : digit - 'a' + 10);
-}
-
 static bool on_io(struct vcpu *v, const struct insn *in)
 {
-    const u8 opcode = (u8)(hex(in->def->encoding[0]) << 4 | hex(in->def->encoding[1]));
-    const bool string = (opcode & 0xf0) == 0x60;
-    const bool immediate = (opcode & 0xf8) == 0xe0;
-    const bool is_in = (opcode & 2) == 0;
-    const bool rep = string && (in->prefix & (PREFIX_REP | PREFIX_REPNE)) != 0;
-    const u32 size = (opcode & 1) == 0 ? 1 : in->width == 2 ? 2 : 4;
-    const u32 port = immediate ? (u32)in->imm & 0xff : (u32)v->state.reg[REG_RDX] & 0xffff;
+    const struct virt_io io = virt_io_operand(v, in);
     struct guest_exit *x;
 
-    if (rep && reg_read(v, REG_RCX, in->addr) == 0)
+    if (io.rep && reg_read(v, REG_RCX, in->addr) == 0)
         return true;
-    if (!io_allowed(v, (u16)port, size))
+    if (!io_allowed(v, io.port, io.size))
         return false;
-    if (!io_exits(v, port, size))
+    if (!io_exits(v, io.port, io.size))
         return true;
     x = begin(v, EXIT_IO);
-    x->qualification = (size - 1) | (is_in ? 1u << 3 : 0u) | (string ? 1u << 4 : 0u) |
-                       (rep ? 1u << 5 : 0u) | (immediate ? 1u << 6 : 0u) | port << 16;
-    if (string) {
+    x->qualification = (io.size - 1u) | (io.in ? 1u << 3 : 0u) | (io.string ? 1u << 4 : 0u) |
+                       (io.rep ? 1u << 5 : 0u) | (io.immediate ? 1u << 6 : 0u) |
+                       (u32)io.port << 16;
+    if (io.string) {
         x->instruction_info = vmx_string_info(in);
-        x->linear = string_address(v, in, is_in);
+        x->linear = string_address(v, in, io.in);
         x->linear_valid = true;
     }
     return raise_exit(v);
@@ -245,7 +215,7 @@ static bool msr_exits(const struct vcpu *v, u32 index, bool write)
     if (!primary(v, PRIMARY_MSR_BITMAPS) || (index & 0x3fffffff) > 0x1fff ||
         (index >> 30 != 0 && index >> 30 != 3))
         return true;
-    return bitmap_bit(v, vmcs(v)->msr_bitmap + quarter, index & 0x1fff);
+    return virt_bitmap_bit(v, vmcs(v)->msr_bitmap + quarter, index & 0x1fff);
 }
 
 static bool on_rdmsr(struct vcpu *v, const struct insn *in)
@@ -304,11 +274,6 @@ static bool on_pause(struct vcpu *v, const struct insn *in)
 
 /* ---- descriptor tables: SDM Vol 3C tables 28-10 and 28-11 ---- */
 
-static bool umip_faults(const struct vcpu *v, bool store)
-{
-    return store && v->cpl != 0 && (v->state.cr4 & CR4_UMIP) != 0;
-}
-
 static bool exit_table(struct vcpu *v, const struct insn *in, enum exit_reason reason, u32 which)
 {
     struct guest_exit *x = begin(v, reason);
@@ -326,7 +291,7 @@ static bool on_gdtr_idtr(struct vcpu *v, const struct insn *in)
 {
     const u32 which = in->reg & 3;
 
-    return umip_faults(v, which < 2) || !secondary(v, SECONDARY_DESCRIPTOR_TABLE) ||
+    return virt_umip_faults(v, which < 2) || !secondary(v, SECONDARY_DESCRIPTOR_TABLE) ||
            exit_table(v, in, EXIT_GDTR_IDTR, which);
 }
 
@@ -334,7 +299,7 @@ static bool on_ldtr_tr(struct vcpu *v, const struct insn *in)
 {
     const u32 which = in->reg & 3;
 
-    return umip_faults(v, which < 2) || !secondary(v, SECONDARY_DESCRIPTOR_TABLE) ||
+    return virt_umip_faults(v, which < 2) || !secondary(v, SECONDARY_DESCRIPTOR_TABLE) ||
            exit_table(v, in, EXIT_LDTR_TR, which);
 }
 
@@ -463,6 +428,11 @@ static bool (*const handlers[INTERCEPT_COUNT])(struct vcpu *v, const struct insn
     [INTERCEPT_XSAVES] = on_xsaves,
     [INTERCEPT_XRSTORS] = on_xrstors,
 };
+
+bool vmx_has_intercept(enum intercept intercept)
+{
+    return handlers[intercept] != NULL;
+}
 
 bool vmx_intercept(struct vcpu *v, const struct insn *in)
 {

@@ -4,7 +4,7 @@
 #define CPU_VMX_INTERNAL_H
 
 #include "cpu/vmx/caps.h"
-#include "cpu/vmx/vmx.h"
+#include "cpu/virt.h"
 
 /* ---- checks.c, checks_guest.c: the rules of VM entry ---- */
 
@@ -57,7 +57,6 @@ static inline bool vmx_address_valid(const struct vcpu *v, u64 address, u64 alig
     return (address & (alignment - 1)) == 0 && address >> v->phys_bits == 0;
 }
 
-bool vmx_pat_valid(u64 pat);
 u64 vmx_efer_known(const struct vcpu *v);
 bool vmx_eptp_valid(const struct vcpu *v, u64 eptp);
 
@@ -95,7 +94,6 @@ u32 vmx_msrs_store(struct vcpu *v, enum vmx_msr_area area, u64 address, u32 coun
 void vmx_host_load(struct vcpu *v);
 COLD void vmx_abort(struct vcpu *v, enum vmx_abort code);
 
-u32 vmx_insn_length(const struct vcpu *v);
 u8 vmx_access_length(const struct vcpu *v);
 
 /* ---- event.c ---- */

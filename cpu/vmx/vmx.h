@@ -10,7 +10,7 @@
 #ifndef CPU_VMX_VMX_H
 #define CPU_VMX_VMX_H
 
-#include "cpu/vcpu.h"
+#include "cpu/event.h"
 #include "cpu/vmx/controls.h"
 
 /* The secondary controls in force: they count only if they are activated. */
@@ -22,17 +22,17 @@ static inline u32 vmx_secondary(const struct vmcs *c)
 /* In a guest: are these controls set? */
 static inline bool vmx_guest_has_pin(const struct vcpu *v, u32 bits)
 {
-    return in_guest(v) && (v->state.vmx.vmcs.pin_controls & bits) != 0;
+    return in_vmx_guest(v) && (v->state.vmx.vmcs.pin_controls & bits) != 0;
 }
 
 static inline bool vmx_guest_has_primary(const struct vcpu *v, u32 bits)
 {
-    return in_guest(v) && (v->state.vmx.vmcs.primary_controls & bits) != 0;
+    return in_vmx_guest(v) && (v->state.vmx.vmcs.primary_controls & bits) != 0;
 }
 
 static inline bool vmx_guest_has_secondary(const struct vcpu *v, u32 bits)
 {
-    return in_guest(v) && (vmx_secondary(&v->state.vmx.vmcs) & bits) != 0;
+    return in_vmx_guest(v) && (vmx_secondary(&v->state.vmx.vmcs) & bits) != 0;
 }
 
 /* ---- from mode.c: caches that depend on VMX ---- */
@@ -53,6 +53,8 @@ u64 vmx_cr_merge(const struct vcpu *v, u32 number, u64 value);
 u64 vmx_guest_tsc(const struct vcpu *v, u64 tsc);
 
 /* ---- instructions ---- */
+/* Is there an intercept for this kind of instruction? Decides how the record is executed. */
+bool vmx_has_intercept(enum intercept intercept);
 /* false: the instruction exits, or is #UD for this guest; the event is raised. */
 MUST_CHECK bool vmx_intercept(struct vcpu *v, const struct insn *in);
 /* The second stage stopped an access (v->mmu->nested): EPT violation or misconfiguration. */
@@ -71,19 +73,8 @@ bool vmx_exception(struct vcpu *v, const struct event *e);
 void vmx_triple_fault(struct vcpu *v);
 /* At instruction boundaries: would vmx_boundary() do something? */
 bool vmx_ready(const struct vcpu *v);
-enum vmx_boundary {
-    VMX_FIRST, /* what comes before SMI and INIT: injection, APIC virtualization */
-    VMX_INIT,
-    VMX_SIPI,
-    VMX_BEFORE_DEBUG, /* MTF */
-    VMX_BEFORE_NMI, /* preemption timer, NMI window */
-    VMX_NMI,
-    VMX_BEFORE_INTR, /* interrupt window */
-    VMX_INTR,
-    VMX_VIRTUAL_INTR,
-};
 /* Take what is ready at this place of the order of priorities. */
-bool vmx_boundary(struct vcpu *v, enum vmx_boundary place);
+bool vmx_boundary(struct vcpu *v, enum boundary place);
 /* NMIs and interrupts that exit are not masked by the guest. */
 bool vmx_nmi_exits(const struct vcpu *v);
 bool vmx_intr_exits(const struct vcpu *v);

@@ -1,0 +1,214 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * SVM instructions, APM Vol 3 chapter 4 by mnemonic, and APM Vol 2 15.5, 15.17, 15.16, 15.27. In a
+ * guest, exceptions come before the exit (APM Vol 2 table 15-7), but for VMMCALL.
+ */
+#include "cpu/control.h"
+#include "cpu/engine.h"
+#include "cpu/isa/isa.h"
+#include "cpu/mem.h"
+#include "cpu/svm/internal.h"
+
+/* #UD without EFER.SVME and outside protected mode, #GP(0) outside ring 0. */
+static bool may_execute(struct vcpu *v)
+{
+    if ((v->state.efer & EFER_SVME) == 0 || !protected_mode(v))
+        return RAISE_UD(v);
+    if (v->cpl != 0)
+        return RAISE_GP0(v);
+    return true;
+}
+
+/* In a guest that is to exit for it? */
+static bool exits(struct vcpu *v, u32 code, u64 info1)
+{
+    struct guest_exit *x;
+
+    if (!in_svm_guest(v) || !svm_intercepts(v, code))
+        return false;
+    x = svm_exit_begin(v, code);
+    x->length = (u8)virt_insn_length(v);
+    x->qualification = info1;
+    (void)raise_exit(v);
+    return true;
+}
+
+/* rAX names a VMCB: a page within the physical addresses, or #GP(0). */
+static bool vmcb_operand(struct vcpu *v, const struct insn *in, u64 *vmcb)
+{
+    *vmcb = reg_read(v, REG_RAX, in->addr);
+    if ((*vmcb & PAGE_OFFSET_MASK) != 0 || (*vmcb & physical_reserved(v)) != 0)
+        return RAISE_GP0(v);
+    return true;
+}
+
+static bool exec_vmrun(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    u64 vmcb;
+
+    (void)x;
+    if (!may_execute(v) || !vmcb_operand(v, in, &vmcb) || exits(v, SVM_EXIT_VMRUN, 0))
+        return false;
+    vcpu_commit_time(v);
+    svm_enter(v, vmcb);
+    return true;
+}
+
+/* #UD, unless a hypervisor wants it. */
+static bool exec_vmmcall(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    (void)in;
+    (void)x;
+    return !exits(v, SVM_EXIT_VMMCALL, 0) && RAISE_UD(v);
+}
+
+/* ---- VMLOAD, VMSAVE ---- */
+
+/* In a guest with virtual VMLOAD and VMSAVE the address is a guest's: APM Vol 2 15.33.1. */
+static bool translate_vmcb(struct vcpu *v, u32 access, u64 *vmcb)
+{
+    hpa_t hpa;
+
+    if (!in_svm_guest(v) || (v->state.svm.control.virt_ext & VIRT_EXT_VMLOAD) == 0)
+        return true;
+    if (!mmu_translate_nested(v->mmu, (gpa_t){*vmcb}, access, &hpa))
+        return svm_raise_nested(v);
+    *vmcb = hpa.v;
+    return true;
+}
+
+static struct segment load_segment(const struct vcpu *v, const struct vmcb_segment *from)
+{
+    struct segment s = svm_segment_load(from);
+
+    s.base = svm_canonical(v, s.base);
+    return s;
+}
+
+static bool exec_vmload(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    struct cpu_state *s = &v->state;
+    struct vmcb_save save;
+    u64 vmcb;
+
+    (void)x;
+    if (!may_execute(v) || !vmcb_operand(v, in, &vmcb) || exits(v, SVM_EXIT_VMLOAD, 0) ||
+        !translate_vmcb(v, ACCESS_READ, &vmcb))
+        return false;
+    memory_read(v->memory, (hpa_t){vmcb + VMCB_SAVE}, &save, sizeof(save));
+    s->seg[SEG_FS] = load_segment(v, &save.fs);
+    s->seg[SEG_GS] = load_segment(v, &save.gs);
+    s->seg[SEG_TR] = load_segment(v, &save.tr);
+    s->seg[SEG_LDTR] = load_segment(v, &save.ldtr);
+    s->kernel_gs_base = svm_canonical(v, save.kernel_gs_base);
+    s->star = save.star;
+    s->lstar = svm_canonical(v, save.lstar);
+    s->cstar = svm_canonical(v, save.cstar);
+    s->sfmask = save.sfmask & 0xffffffff;
+    s->sysenter_cs = save.sysenter_cs & 0xffffffff;
+    s->sysenter_esp = svm_canonical(v, save.sysenter_esp);
+    s->sysenter_eip = svm_canonical(v, save.sysenter_eip);
+    mode_update_segments(v);
+    return true;
+}
+
+static bool exec_vmsave(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    const struct cpu_state *s = &v->state;
+    struct vmcb_save save;
+    hpa_t at;
+    u64 vmcb;
+
+    (void)x;
+    if (!may_execute(v) || !vmcb_operand(v, in, &vmcb) || exits(v, SVM_EXIT_VMSAVE, 0) ||
+        !translate_vmcb(v, ACCESS_WRITE, &vmcb))
+        return false;
+    at.v = vmcb + VMCB_SAVE;
+    memory_read(v->memory, at, &save, sizeof(save));
+    save.fs = svm_segment_save(&s->seg[SEG_FS]);
+    save.gs = svm_segment_save(&s->seg[SEG_GS]);
+    save.tr = svm_segment_save(&s->seg[SEG_TR]);
+    save.ldtr = svm_segment_save(&s->seg[SEG_LDTR]);
+    save.kernel_gs_base = s->kernel_gs_base;
+    save.star = s->star;
+    save.lstar = s->lstar;
+    save.cstar = s->cstar;
+    save.sfmask = s->sfmask;
+    save.sysenter_cs = s->sysenter_cs;
+    save.sysenter_esp = s->sysenter_esp;
+    save.sysenter_eip = s->sysenter_eip;
+    memory_write(v->memory, at, &save, sizeof(save));
+    v->attention = true;
+    return true;
+}
+
+/* ---- the global interrupt flag: APM Vol 2 15.17, 15.33.2 ---- */
+
+static bool set_gif(struct vcpu *v, bool gif)
+{
+    struct vmcb_control *c = &v->state.svm.control;
+
+    if (!may_execute(v) || exits(v, gif ? SVM_EXIT_STGI : SVM_EXIT_CLGI, 0))
+        return false;
+    if (in_svm_guest(v) && (c->vintr & VINTR_GIF_ENABLE) != 0)
+        c->vintr = gif ? c->vintr | VINTR_GIF : c->vintr & ~(u32)VINTR_GIF;
+    else
+        v->state.svm.gif_clear = !gif;
+    v->attention = true;
+    return true;
+}
+
+static bool exec_stgi(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    (void)in;
+    (void)x;
+    return set_gif(v, true);
+}
+
+static bool exec_clgi(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    (void)in;
+    (void)x;
+    return set_gif(v, false);
+}
+
+/* ---- others ---- */
+
+/* CPUID says that there is no SKINIT: #UD. */
+static bool exec_skinit(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    (void)in;
+    (void)x;
+    return RAISE_UD(v);
+}
+
+/* rAX: linear address, ECX: ASID. Nothing is stale but in the lazy engine. APM Vol 2 15.16.1. */
+static bool exec_invlpga(struct vcpu *v, const struct insn *in, struct operands *x)
+{
+    const u64 la = reg_read(v, REG_RAX, in->addr);
+
+    (void)x;
+    if (!may_execute(v) ||
+        exits(v, SVM_EXIT_INVLPGA, has_feature(v, F_DECODE_ASSISTS) ? la : 0))
+        return false;
+    if ((u32)v->state.reg[REG_RCX] == 0)
+        mmu_invalidate_page(v->mmu, la);
+    else
+        mmu_invalidate_second(v->mmu);
+    vcpu_tlb_refresh(v);
+    return true;
+}
+
+/* clang-format off */
+const struct insn_def isa_svm[] = {
+    {"vmrun", "0f 01 d8", "", exec_vmrun, BRANCH | ENDS_BLOCK | IO, .feature = F_SVM},
+    {"vmmcall", "0f 01 d9", "", exec_vmmcall, ENDS_BLOCK | IO, .feature = F_SVM},
+    {"vmload", "0f 01 da", "", exec_vmload, ENDS_BLOCK, .feature = F_SVM},
+    {"vmsave", "0f 01 db", "", exec_vmsave, ENDS_BLOCK, .feature = F_SVM},
+    {"stgi", "0f 01 dc", "", exec_stgi, ENDS_BLOCK | IO, .feature = F_SVM},
+    {"clgi", "0f 01 dd", "", exec_clgi, ENDS_BLOCK | IO, .feature = F_SVM},
+    {"skinit", "0f 01 de", "", exec_skinit, ENDS_BLOCK, .feature = F_SVM},
+    {"invlpga", "0f 01 df", "", exec_invlpga, ENDS_BLOCK, .feature = F_SVM},
+    {0},
+};
+/* clang-format on */

@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: MIT */
+/* VMRUN: APM Vol 2 15.5, in its order. */
+#include "cpu/control.h"
+#include "cpu/flags.h"
+#include "cpu/mem.h"
+#include "cpu/segment.h"
+#include "cpu/svm/internal.h"
+
+#define CR0_KNOWN                                                                                  \
+    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
+#define RFLAGS_KNOWN                                                                               \
+    (FLAGS_ARITH | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL | FLAG_NT | FLAG_RF | FLAG_VM |         \
+     FLAG_AC | FLAG_VIF | FLAG_VIP | FLAG_ID)
+
+struct vmcb_segment svm_segment_save(const struct segment *s)
+{
+    return (struct vmcb_segment){s->selector, segment_attr_pack(s->attr), s->limit, s->base};
+}
+
+struct segment svm_segment_load(const struct vmcb_segment *s)
+{
+    return (struct segment){.base = s->base,
+                            .limit = s->limit,
+                            .attr = segment_attr_unpack(s->attr),
+                            .selector = s->selector};
+}
+
+u64 svm_canonical(const struct vcpu *v, u64 address)
+{
+    const unsigned unused = has_feature(v, F_LA57) ? 64 - 57 : 64 - 48;
+
+    return (u64)((i64)(address << unused) >> unused);
+}
+
+/* ---- the host: APM Vol 2 15.5.1, "Saving Host State" ---- */
+
+static void keep_host(struct vcpu *v)
+{
+    const struct cpu_state *s = &v->state;
+    struct svm_host *host = &v->state.svm.host;
+
+    *host = (struct svm_host){
+        .es = svm_segment_save(&s->seg[SEG_ES]),
+        .cs = svm_segment_save(&s->seg[SEG_CS]),
+        .ss = svm_segment_save(&s->seg[SEG_SS]),
+        .ds = svm_segment_save(&s->seg[SEG_DS]),
+        .gdtr_base = s->gdtr.base,
+        .idtr_base = s->idtr.base,
+        .gdtr_limit = s->gdtr.limit,
+        .idtr_limit = s->idtr.limit,
+        .efer = s->efer,
+        .cr0 = s->cr0,
+        .cr3 = s->cr3,
+        .cr4 = s->cr4,
+        .rflags = rflags_get(v),
+        .rip = v->next_rip,
+        .rsp = s->reg[REG_RSP],
+        .rax = s->reg[REG_RAX],
+        .pat = s->pat,
+        .debugctl = s->debugctl,
+        .branch_from = s->last_branch_from,
+        .branch_to = s->last_branch_to,
+        .int_from = s->last_int_from,
+        .int_to = s->last_int_to,
+    };
+}
+
+/* ---- the guest: "Loading Guest State" ---- */
+
+static void load_segments(struct vcpu *v, const struct vmcb_save *save)
+{
+    struct cpu_state *s = &v->state;
+    const bool virtual_8086 = (save->rflags & FLAG_VM) != 0;
+    const u32 cpl = (save->cr0 & CR0_PE) == 0 ? 0 : virtual_8086 ? 3 : save->cpl & 3u;
+
+    s->seg[SEG_ES] = svm_segment_load(&save->es);
+    s->seg[SEG_CS] = svm_segment_load(&save->cs);
+    s->seg[SEG_SS] = svm_segment_load(&save->ss);
+    s->seg[SEG_DS] = svm_segment_load(&save->ds);
+    s->seg[SEG_SS].attr = (s->seg[SEG_SS].attr & ~(u32)ATTR_DPL) | cpl << ATTR_DPL_SHIFT;
+    s->gdtr = (struct table_register){svm_canonical(v, save->gdtr.base), (u16)save->gdtr.limit,
+                                      {0}};
+    s->idtr = (struct table_register){svm_canonical(v, save->idtr.base), (u16)save->idtr.limit,
+                                      {0}};
+}
+
+static void load_lbr(struct vcpu *v, const struct vmcb_save *save)
+{
+    struct cpu_state *s = &v->state;
+
+    s->debugctl = save->debugctl & (DEBUGCTL_LBR | DEBUGCTL_BTF);
+    s->last_branch_from = save->branch_from;
+    s->last_branch_to = save->branch_to;
+    s->last_int_from = save->int_from;
+    s->last_int_to = save->int_to;
+}
+
+/* PDPTE registers, which the checks have seen. Under nested paging there are none. */
+static void load_pdptes(struct vcpu *v)
+{
+    struct cpu_state *s = &v->state;
+
+    if (!pae_paging(s->cr0, s->cr4, s->efer) || svm_nested_paging(v))
+        return;
+    for (u32 i = 0; i < 4; i++)
+        s->pdpte[i] = mmu_read_physical(v->mmu, (gpa_t){(s->cr3 & 0xffffffe0) + 8 * (u64)i}, 8);
+}
+
+static void load_guest(struct vcpu *v, const struct vmcb_save *save)
+{
+    struct cpu_state *s = &v->state;
+    const bool lma = (save->efer & EFER_LME) != 0 && (save->cr0 & CR0_PG) != 0;
+
+    s->efer = (save->efer & ~EFER_LMA) | (lma ? EFER_LMA : 0);
+    s->cr0 = (save->cr0 & CR0_KNOWN) | CR0_ET;
+    s->cr2 = save->cr2;
+    s->cr3 = save->cr3;
+    s->cr4 = save->cr4;
+    s->dr[6] = (save->dr6 & (DR6_TRAPS | DR6_BD | DR6_BS | DR6_BT)) | DR6_FIXED_1;
+    s->dr[7] = (save->dr7 & 0xffff23ff) | DR7_FIXED_1;
+    s->reg[REG_RIP] = save->rip;
+    s->reg[REG_RSP] = save->rsp;
+    s->reg[REG_RAX] = save->rax;
+    if (svm_nested_paging(v))
+        s->pat = save->g_pat;
+    if ((s->svm.control.virt_ext & VIRT_EXT_LBR) != 0)
+        load_lbr(v, save);
+    load_segments(v, save);
+    load_pdptes(v);
+    rflags_set(v, save->rflags & RFLAGS_KNOWN);
+}
+
+/* What the model does not have is as if its bits were clear. */
+static void mask_features(const struct vcpu *v, struct vmcb_control *c)
+{
+    if (!has_feature(v, F_NPT))
+        c->np_control &= ~(u64)NP_ENABLE;
+    if (!has_feature(v, F_LBRV))
+        c->virt_ext &= ~(u64)VIRT_EXT_LBR;
+    if (!has_feature(v, F_V_VMLOAD) || (c->np_control & NP_ENABLE) == 0)
+        c->virt_ext &= ~(u64)VIRT_EXT_VMLOAD;
+    if (!has_feature(v, F_VGIF))
+        c->vintr &= ~(u32)VINTR_GIF_ENABLE;
+    if (!has_feature(v, F_VNMI))
+        c->vintr &= ~(u32)VINTR_NMI_ENABLE;
+    if (!has_feature(v, F_PAUSE_FILTER))
+        c->pause_count = 0;
+    if (!has_feature(v, F_PAUSE_THRESHOLD))
+        c->pause_threshold = 0;
+}
+
+/*
+ * ASIDs and TLB_CONTROL: APM Vol 2 15.16. Translations are coherent with the tables, so that there
+ * is nothing to flush, unless the MMU is lazy: then another ASID is a TLB that holds nothing.
+ */
+static void switch_asid(struct vcpu *v)
+{
+    struct svm_state *svm = &v->state.svm;
+
+    if (svm->control.tlb_control == 0 && svm->control.asid == svm->last_asid)
+        return;
+    svm->last_asid = svm->control.asid;
+    mmu_invalidate_second(v->mmu);
+    vcpu_tlb_refresh(v);
+}
+
+static void note_rule(struct vcpu *v, const struct svm_rule *rule)
+{
+    v->vmrun_rule = rule;
+    LOG(LOG_GUEST_ERROR, "CPU %u: VMRUN of %llx refused: not so that %s (VMCB offset %03x), %s",
+        v->index, (unsigned long long)v->state.svm.vmcb, rule->name, rule->field, rule->ref);
+}
+
+void svm_enter(struct vcpu *v, u64 vmcb)
+{
+    struct svm_state *svm = &v->state.svm;
+    const struct svm_rule *broken;
+    struct vmcb_save save;
+
+    svm->vmcb = vmcb;
+    memory_read(v->memory, (hpa_t){vmcb}, &svm->control, sizeof(svm->control));
+    memory_read(v->memory, (hpa_t){vmcb + VMCB_SAVE}, &save, sizeof(save));
+    mask_features(v, &svm->control);
+    keep_host(v);
+    broken = svm_check(v, &save);
+    if (broken != NULL) {
+        note_rule(v, broken);
+        svm_exit_invalid(v);
+        return;
+    }
+    svm->guest = 1;
+    svm->gif_clear = 0;
+    svm->pause_left = svm->control.pause_count;
+    svm->pause_last = 0;
+    v->no_step = true; /* a TF of the host's traps behind #VMEXIT */
+    load_guest(v, &save);
+    svm_events_enter(v);
+    mode_update(v);
+    switch_asid(v);
+    v->next_rip = v->state.reg[REG_RIP];
+    v->attention = true;
+}
+
+/* ---- what follows from being in a guest ---- */
+
+u64 svm_guest_tsc(const struct vcpu *v, u64 tsc)
+{
+    const struct svm_state *svm = &v->state.svm;
+
+    if (svm->tsc_ratio != SVM_TSC_RATIO_ONE)
+        tsc = (u64)((__extension__(unsigned __int128) tsc) * svm->tsc_ratio >> 32);
+    return tsc + svm->control.tsc_offset;
+}
+
+/* ---- system-management mode: APM Vol 2 15.22 ---- */
+
+void svm_smi(struct vcpu *v)
+{
+    struct svm_state *svm = &v->state.svm;
+
+    svm->smm_guest = svm->guest;
+    svm->guest = 0;
+}
+
+void svm_rsm(struct vcpu *v)
+{
+    struct svm_state *svm = &v->state.svm;
+
+    svm->guest = svm->smm_guest;
+    svm->smm_guest = 0;
+}

@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: MIT */
+/* #VMEXIT: APM Vol 2 15.6, in its order. */
+#include "cpu/control.h"
+#include "cpu/flags.h"
+#include "cpu/svm/internal.h"
+#include "cpu/transfer.h"
+
+struct guest_exit *svm_exit_begin(struct vcpu *v, u32 code)
+{
+    memset(&v->exit, 0, sizeof(v->exit));
+    v->exit.reason = code;
+    return &v->exit;
+}
+
+/* Some members of the control area, from first to last, to memory. */
+#define STORE_CONTROL(v, first, last)                                                              \
+    memory_write((v)->memory,                                                                      \
+                 (hpa_t){(v)->state.svm.vmcb + offsetof(struct vmcb_control, first)},              \
+                 &(v)->state.svm.control.first,                                                    \
+                 offsetof(struct vmcb_control, last) + sizeof((v)->state.svm.control.last) -       \
+                     offsetof(struct vmcb_control, first))
+
+/* ---- what the exit reports ---- */
+
+/* The event that was being delivered: APM Vol 2 15.7.2. INT1, INT3 and INTO are exceptions. */
+static u32 exit_int_info(const struct vectoring *vectoring)
+{
+    const u32 type = svm_event_type(vectoring->info);
+
+    if (type != TYPE_PRIVILEGED_EXCEPTION && type != TYPE_SOFTWARE_EXCEPTION)
+        return vectoring->info;
+    return (vectoring->info & ~INFO_TYPE) | (u32)SVM_TYPE_EXCEPTION << 8;
+}
+
+/* As many bytes of the instruction as the guest could fetch: APM Vol 2 15.8.4. */
+static void fetch_bytes(const struct vcpu *v, struct vmcb_control *c)
+{
+    const u64 la = (v->state.reg[REG_RIP] + v->segbase[SEG_CS]) & v->la_mask;
+    u32 count = 0;
+
+    while (count < VMCB_BYTES) {
+        const u64 at = (la + count) & v->la_mask;
+        const u64 in_page = PAGE_SIZE - (at & PAGE_OFFSET_MASK);
+        const u32 size = in_page < VMCB_BYTES - count ? (u32)in_page : VMCB_BYTES - count;
+        hpa_t hpa;
+
+        if (!mmu_probe(v->mmu, at, &hpa) || memory_peek(v->memory, hpa, size) == NULL)
+            break;
+        memory_read(v->memory, hpa, c->bytes + count, size);
+        count += size;
+    }
+    c->bytes_fetched = (u8)count;
+}
+
+static void record(struct vcpu *v)
+{
+    struct vmcb_control *c = &v->state.svm.control;
+    const struct guest_exit *x = &v->exit;
+
+    c->exit_code = x->reason == (u32)SVM_EXIT_INVALID ? ~(u64)0 : x->reason;
+    c->exit_info1 = x->qualification;
+    c->exit_info2 = x->physical;
+    c->exit_int_info = exit_int_info(&v->vectoring);
+    c->exit_int_error = (c->exit_int_info & INFO_ERROR_VALID) != 0 ? v->vectoring.error_code : 0;
+    c->event_inj &= ~INFO_VALID;
+    c->next_rip = 0;
+    if (x->length != 0 && has_feature(v, F_NRIP_SAVE))
+        c->next_rip = (v->state.reg[REG_RIP] + x->length) & v->la_mask;
+    c->bytes_fetched = 0;
+    memset(c->bytes, 0, sizeof(c->bytes));
+    if (x->bytes && has_feature(v, F_DECODE_ASSISTS))
+        fetch_bytes(v, c);
+    c->interrupt_state = (v->state.shadow != 0 ? STATE_SHADOW : 0u) |
+                         ((v->state.rflags & FLAG_IF) != 0 ? STATE_GUEST_IF : 0u);
+    STORE_CONTROL(v, vintr, vintr);
+    STORE_CONTROL(v, interrupt_state, interrupt_state);
+    STORE_CONTROL(v, exit_code, exit_int_error);
+    STORE_CONTROL(v, event_inj, event_inj);
+    STORE_CONTROL(v, next_rip, bytes);
+}
+
+/* ---- saving the guest ---- */
+
+static struct vmcb_segment save_table(const struct table_register *table)
+{
+    return (struct vmcb_segment){.limit = table->limit, .base = table->base};
+}
+
+static void save_guest(struct vcpu *v)
+{
+    const struct cpu_state *s = &v->state;
+    const struct vmcb_control *c = &s->svm.control;
+    const hpa_t at = {s->svm.vmcb + VMCB_SAVE};
+    struct vmcb_save save;
+
+    memory_read(v->memory, at, &save, sizeof(save));
+    save.es = svm_segment_save(&s->seg[SEG_ES]);
+    save.cs = svm_segment_save(&s->seg[SEG_CS]);
+    save.ss = svm_segment_save(&s->seg[SEG_SS]);
+    save.ds = svm_segment_save(&s->seg[SEG_DS]);
+    save.gdtr = save_table(&s->gdtr);
+    save.idtr = save_table(&s->idtr);
+    save.cpl = v->cpl;
+    save.efer = s->efer;
+    save.cr4 = s->cr4;
+    save.cr3 = s->cr3;
+    save.cr2 = s->cr2;
+    save.cr0 = s->cr0;
+    save.dr7 = s->dr[7];
+    save.dr6 = s->dr[6];
+    save.rflags = s->rflags;
+    save.rip = s->reg[REG_RIP];
+    save.rsp = s->reg[REG_RSP];
+    save.rax = s->reg[REG_RAX];
+    if ((c->np_control & NP_ENABLE) != 0)
+        save.g_pat = s->pat;
+    if ((c->virt_ext & VIRT_EXT_LBR) != 0) {
+        save.debugctl = s->debugctl;
+        save.branch_from = s->last_branch_from;
+        save.branch_to = s->last_branch_to;
+        save.int_from = s->last_int_from;
+        save.int_to = s->last_int_to;
+    }
+    memory_write(v->memory, at, &save, sizeof(save));
+}
+
+/* ---- reloading the host ---- */
+
+static bool load_pdptes(struct vcpu *v)
+{
+    const u64 reserved = physical_reserved(v) | BITS(2, 1) | BITS(8, 5);
+    struct cpu_state *s = &v->state;
+
+    if (!pae_paging(s->cr0, s->cr4, s->efer))
+        return true;
+    for (u32 i = 0; i < 4; i++) {
+        s->pdpte[i] = mmu_read_physical(v->mmu, (gpa_t){(s->cr3 & 0xffffffe0) + 8 * (u64)i}, 8);
+        if ((s->pdpte[i] & 1) != 0 && (s->pdpte[i] & reserved) != 0)
+            return false;
+    }
+    return true;
+}
+
+static void load_host(struct vcpu *v)
+{
+    struct cpu_state *s = &v->state;
+    const struct svm_host *host = &s->svm.host;
+    const struct vmcb_control *c = &s->svm.control;
+
+    s->seg[SEG_ES] = svm_segment_load(&host->es);
+    s->seg[SEG_CS] = svm_segment_load(&host->cs);
+    s->seg[SEG_SS] = svm_segment_load(&host->ss);
+    s->seg[SEG_DS] = svm_segment_load(&host->ds);
+    s->gdtr = (struct table_register){host->gdtr_base, host->gdtr_limit, {0}};
+    s->idtr = (struct table_register){host->idtr_base, host->idtr_limit, {0}};
+    s->efer = host->efer;
+    s->cr0 = host->cr0 | CR0_PE;
+    s->cr3 = host->cr3;
+    s->cr4 = host->cr4;
+    s->dr[7] = DR7_FIXED_1;
+    s->reg[REG_RIP] = host->rip;
+    s->reg[REG_RSP] = host->rsp;
+    s->reg[REG_RAX] = host->rax;
+    rflags_set(v, host->rflags & ~(u64)(FLAG_VM | FLAG_RF));
+    if ((c->np_control & NP_ENABLE) != 0)
+        s->pat = host->pat;
+    if ((c->virt_ext & VIRT_EXT_LBR) != 0) {
+        s->debugctl = host->debugctl;
+        s->last_branch_from = host->branch_from;
+        s->last_branch_to = host->branch_to;
+        s->last_int_from = host->int_from;
+        s->last_int_to = host->int_to;
+    }
+}
+
+/* The processor between guest and host: nothing is pending, the GIF is clear. */
+static void leave_guest(struct vcpu *v)
+{
+    struct cpu_state *s = &v->state;
+
+    s->svm.guest = 0;
+    s->svm.gif_clear = 1;
+    s->svm.pending = 0;
+    s->activity = ACTIVITY_ACTIVE;
+    s->mwait = 0;
+    s->shadow = 0;
+    s->monitor_address = 0;
+    s->pending_debug = (s->svm.host.rflags & FLAG_TF) != 0 ? DR6_BS : 0;
+    v->vectoring = (struct vectoring){0};
+    v->event.kind = EVENT_NONE;
+}
+
+void svm_exit(struct vcpu *v)
+{
+    flags_commit(v);
+    LOG(LOG_INT, "CPU %u: #VMEXIT %x EXITINFO1 %llx EXITINFO2 %llx at %04x:%llx", v->index,
+        v->exit.reason, (unsigned long long)v->exit.qualification,
+        (unsigned long long)v->exit.physical, v->state.seg[SEG_CS].selector,
+        (unsigned long long)v->state.reg[REG_RIP]);
+    record(v);
+    save_guest(v);
+    leave_guest(v);
+    load_host(v);
+    if (!load_pdptes(v)) {
+        event_shutdown(v);
+        return;
+    }
+    mode_update(v);
+    v->attention = true;
+}
+
+void svm_exit_invalid(struct vcpu *v)
+{
+    struct vmcb_control *c = &v->state.svm.control;
+
+    c->exit_code = ~(u64)0;
+    c->exit_info1 = 0;
+    c->exit_info2 = 0;
+    c->exit_int_info = 0;
+    c->exit_int_error = 0;
+    STORE_CONTROL(v, exit_code, exit_int_error);
+    v->state.svm.gif_clear = 1;
+    v->attention = true;
+}
