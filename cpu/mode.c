@@ -166,6 +166,7 @@ static union mmu_role role_of(const struct vcpu *v, const struct paging_register
     role.pke = (r->cr4 & CR4_PKE) != 0 && is_long;
     role.pks = (r->cr4 & CR4_PKS) != 0 && is_long;
     role.gbpages = has_feature(v, F_GBPAGES);
+    role.bit8_reserved = v->amd && format >= PAGING_4LEVEL;
     return role;
 }
 

@@ -89,10 +89,22 @@ static void set_mtrrs(struct vcpu *v)
     s->mtrr_def_type = BIT(11) | BIT(10) | TYPE_WB;
 }
 
-void board_set_mtrrs(struct board *board)
+/* SMIs go to SMRAM, where there is nothing to do for them. */
+static void set_smm(struct vcpu *v)
 {
-    for (u32 i = 0; i < board->cpus; i++)
+    enum { SMBASE = PC_VGA, ENTRY = 0x8000 };
+    static const u8 rsm[] = {0x0f, 0xaa};
+
+    v->state.smbase = SMBASE;
+    memory_smram_write(v->memory, (hpa_t){SMBASE + ENTRY}, rsm, sizeof(rsm));
+}
+
+void board_set_cpus(struct board *board)
+{
+    for (u32 i = 0; i < board->cpus; i++) {
         set_mtrrs(board->cpu[i].v);
+        set_smm(board->cpu[i].v);
+    }
 }
 
 /* What a BIOS leaves behind for real mode: 8259 inputs at vectors 08h and 70h, all masked but the
@@ -161,7 +173,7 @@ void board_firmware(struct board *board)
     board->rsdp = board->config.acpi ? acpi_install(board->memory, &config) : 0;
     fill_cmos(board);
     set_legacy_interrupts(board);
-    board_set_mtrrs(board);
+    board_set_cpus(board);
 }
 
 /* Flat segment of the given kind; the selectors were put in the GDT by the loader. */

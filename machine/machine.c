@@ -143,7 +143,7 @@ static void wake(struct machine *m)
         return;
     m->state.asleep = 0;
     board_reset_cpus(m->board);
-    board_set_mtrrs(m->board);
+    board_set_cpus(m->board);
     if (acpi_resume(m->board->memory, m->board->facs, &state))
         board_start(m->board, &state);
     else

@@ -12,6 +12,7 @@
 #define PTE_ACCESSED BIT(5)
 #define PTE_DIRTY BIT(6)
 #define PTE_LARGE BIT(7)
+#define PTE_GLOBAL BIT(8)
 #define PTE_NO_EXECUTE BIT(63)
 #define ADDRESS BITS(51, 12)
 
@@ -144,6 +145,8 @@ static void level_rules(struct pt_rules *rules, u32 n, union mmu_role role, u64 
 
     rules->reserved_table[n] = reserved | level->reserved_table;
     rules->reserved_page[n] = reserved | level->reserved_page;
+    if (role.bit8_reserved && n >= 3) /* APM Vol 2 5.3.3: MBZ in PML5E, PML4E and PDPE */
+        rules->reserved_table[n] |= PTE_GLOBAL;
     rules->page[n] = large ? PTE_LARGE : 0;
     if (n == 1) /* present, hence a page */
         rules->page[n] = rules->present;

@@ -41,6 +41,7 @@ struct mmu_second_stage second_stage_npt(union mmu_role host, u64 ncr3)
     second.role.nx = host.format != PAGING_32BIT && host.nx;
     second.role.smep = host.smep;
     second.role.gbpages = host.format >= PAGING_4LEVEL && host.gbpages;
+    second.role.bit8_reserved = host.format >= PAGING_4LEVEL && host.bit8_reserved;
     second.role.guest_mode = 1;
     second.role.stage2 = 1;
     second.role.ad = 1;

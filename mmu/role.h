@@ -45,7 +45,8 @@ union mmu_role {
         u64 mbec : 1; /* EPT: bit 10 is execution for user-mode linear addresses */
         u64 log : 1; /* EPT: dirty flags are told to mmu.log as they become set (PML) */
         u64 apic_access : 1; /* first stages of guests: one page is mmu_set_guest_apic()'s window */
-        u64 reserved : 40;
+        u64 bit8_reserved : 1; /* AMD: in entries above level 2 that name a table */
+        u64 reserved : 39;
     };
 };
 

@@ -192,7 +192,7 @@ void svm_enter(struct vcpu *v, u64 vmcb)
     svm->gif_clear = 0;
     svm->pause_left = svm->control.pause_count;
     svm->pause_last = 0;
-    v->no_step = true; /* a TF of the host's traps behind #VMEXIT */
+    v->no_step = v->alone; /* a TF of the host's traps behind #VMEXIT */
     load_guest(v, &save);
     svm_events_enter(v);
     mode_update(v);

@@ -54,20 +54,15 @@ static bool on_mov_from_cr(struct vcpu *v, const struct insn *in)
     return with_info(v, SVM_EXIT_CR_READ + in->reg, assist(v, ASSIST_MOV_CR | in->rm), 0);
 }
 
-/* Bits other than TS and MP change: APM Vol 2 15.9, "Selective write of CR0". */
-static bool changes_much(const struct vcpu *v, u64 value)
-{
-    return ((value ^ v->state.cr0) & ~(CR0_TS | CR0_MP)) != 0;
-}
-
+/* The selective intercept leaves MOVs alone that change no more than TS and MP: APM Vol 2 15.8.1. */
 static bool on_mov_to_cr(struct vcpu *v, const struct insn *in)
 {
     const u64 info = assist(v, ASSIST_MOV_CR | in->rm);
-    const u64 value = reg_read(v, in->rm, mode64(v) ? 8 : 4) | (in->reg == 0 ? CR0_ET : 0);
+    const u64 changed = reg_read(v, in->rm, mode64(v) ? 8 : 4) ^ v->state.cr0;
 
     if (!with_info(v, SVM_EXIT_CR_WRITE + in->reg, info, 0))
         return false;
-    return in->reg != 0 || !changes_much(v, value) ||
+    return in->reg != 0 || (changed & ~(CR0_TS | CR0_MP | CR0_ET)) == 0 ||
            with_info(v, SVM_EXIT_CR0_SEL_WRITE, info, 0);
 }
 
@@ -83,21 +78,11 @@ static bool on_clts(struct vcpu *v, const struct insn *in)
     return plain(v, SVM_EXIT_CR_WRITE);
 }
 
-/* LMSW sets PE and does not clear it. */
+/* The selective intercept takes LMSW whatever it changes. */
 static bool on_lmsw(struct vcpu *v, const struct insn *in)
 {
-    const u64 bits = CR0_MP | CR0_EM | CR0_TS;
-    struct operands x;
-
-    if (svm_intercepts(v, SVM_EXIT_CR_WRITE))
-        return plain(v, SVM_EXIT_CR_WRITE);
-    if (!svm_intercepts(v, SVM_EXIT_CR0_SEL_WRITE))
-        return true;
-    if (!operands_load(v, in, &x))
-        return false;
-    if (!changes_much(v, (v->state.cr0 & ~bits) | (x.val[0] & (bits | CR0_PE))))
-        return true;
-    return plain(v, SVM_EXIT_CR0_SEL_WRITE);
+    (void)in;
+    return plain(v, SVM_EXIT_CR_WRITE) && plain(v, SVM_EXIT_CR0_SEL_WRITE);
 }
 
 /* ---- debug registers: APM Vol 2 15.8.2 ---- */
