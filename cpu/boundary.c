@@ -56,7 +56,8 @@ static bool smi_ready(const struct cpu_state *s)
 
 static bool init_ready(const struct cpu_state *s)
 {
-    return s->init_pending != 0 && s->svm.gif_clear == 0 && s->in_smm == 0 && s->vmx.mode == VMX_OFF;
+    return s->init_pending != 0 && s->svm.gif_clear == 0 && s->in_smm == 0 &&
+           s->vmx.mode == VMX_OFF;
 }
 
 static bool sipi_ready(const struct cpu_state *s)
@@ -218,8 +219,9 @@ bool event_boundary(struct vcpu *v)
 {
     return virt_boundary(v, BOUNDARY_FIRST) || smi_taken(v) || init_taken(v) || sipi_taken(v) ||
            virt_boundary(v, BOUNDARY_INIT) || virt_boundary(v, BOUNDARY_SIPI) ||
-           virt_boundary(v, BOUNDARY_BEFORE_DEBUG) || debug_taken(v) || virt_boundary(v, BOUNDARY_BEFORE_NMI) ||
-           virt_boundary(v, BOUNDARY_NMI) || nmi_taken(v) || virt_boundary(v, BOUNDARY_BEFORE_INTR) ||
-           virt_boundary(v, BOUNDARY_INTR) || virt_boundary(v, BOUNDARY_VIRTUAL_INTR) || intr_taken(v) ||
-           virt_boundary(v, BOUNDARY_LAST) || mwait_over(v);
+           virt_boundary(v, BOUNDARY_BEFORE_DEBUG) || debug_taken(v) ||
+           virt_boundary(v, BOUNDARY_BEFORE_NMI) || virt_boundary(v, BOUNDARY_NMI) ||
+           nmi_taken(v) || virt_boundary(v, BOUNDARY_BEFORE_INTR) ||
+           virt_boundary(v, BOUNDARY_INTR) || virt_boundary(v, BOUNDARY_VIRTUAL_INTR) ||
+           intr_taken(v) || virt_boundary(v, BOUNDARY_LAST) || mwait_over(v);
 }

@@ -182,7 +182,8 @@ bool efer_write(struct vcpu *v, u64 value)
 {
     struct cpu_state *s = &v->state;
 
-    if ((value & ~efer_known(v)) != 0 || (((s->efer ^ value) & EFER_LME) != 0 && (s->cr0 & CR0_PG) != 0))
+    if ((value & ~efer_known(v)) != 0 ||
+        (((s->efer ^ value) & EFER_LME) != 0 && (s->cr0 & CR0_PG) != 0))
         return RAISE_GP0(v);
     s->efer = (value & ~EFER_LMA) | (s->efer & EFER_LMA);
     if ((value & EFER_SVME) == 0)

@@ -151,6 +151,17 @@ static ALWAYS_INLINE u64 insn_next_rip(const struct vcpu *v, const struct insn *
     return v->state.reg[REG_RIP] + in->pos + in->len;
 }
 
+/*
+ * The TSC at this instruction. In the middle of a block all of its instructions have been taken
+ * from `left`: those from this one on have not run yet. So reading the time need not end a block.
+ */
+static ALWAYS_INLINE u64 insn_tsc(const struct vcpu *v, const struct insn *in)
+{
+    const i64 rest = v->block != NULL ? v->block->count - (in - v->block->insns) : 1;
+
+    return v->time_base + (u64)(v->budget - v->left - rest) + v->state.tsc_offset;
+}
+
 /* ---- registers ---- */
 
 static ALWAYS_INLINE u64 reg_read(const struct vcpu *v, u8 reg, unsigned w)

@@ -202,7 +202,8 @@ static void update_paging(struct vcpu *v)
     default: root.v = cr3 & ~PAGE_OFFSET_MASK; break;
     }
     virt_refresh(v);
-    mmu_set_context(v->mmu, role, root, role.format == PAGING_PAE && !role.pdpt ? v->state.pdpte : NULL);
+    mmu_set_context(v->mmu, role, root,
+                    role.format == PAGING_PAE && !role.pdpt ? v->state.pdpte : NULL);
     mmu_set_keys(v->mmu, v->state.pkru, (u32)v->state.pkrs);
 }
 

@@ -10,10 +10,10 @@
 #include "cpu/control.h"
 #include "cpu/mem.h"
 #include "cpu/system.h"
+#include "cpu/virt.h"
 #include "cpu/vmx/apic.h"
 #include "cpu/vmx/caps.h"
 #include "cpu/vmx/controls.h"
-#include "cpu/virt.h"
 
 /* ---- plain rows ---- */
 

@@ -280,8 +280,7 @@ enum task_result task_switch_to(struct vcpu *v, u16 selector, enum task_switch h
         (void)raise_redo(v);
         return TASK_FAULT;
     }
-    if (!read_tss(v, selector, how, &new) ||
-        !virt_task_switch(v, selector, sources[how], event) ||
+    if (!read_tss(v, selector, how, &new) || !virt_task_switch(v, selector, sources[how], event) ||
         !load_tss_bytes(v, new.base, bytes, is_32bit(&new) ? TSS32_SIZE : TSS16_SIZE) ||
         !probe_all(v, &v->state.seg[SEG_TR], &new))
         return TASK_FAULT;

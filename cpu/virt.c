@@ -33,7 +33,9 @@ struct virt_io virt_io_operand(const struct vcpu *v, const struct insn *in)
 
     return (struct virt_io){
         .port = (u16)(immediate ? (u32)in->imm & 0xff : (u32)v->state.reg[REG_RDX]),
-        .size = (opcode & 1) == 0 ? 1 : in->width == 2 ? 2 : 4,
+        .size = (opcode & 1) == 0 ? 1
+                : in->width == 2  ? 2
+                                  : 4,
         .string = string,
         .in = (opcode & 2) == 0,
         .immediate = immediate,

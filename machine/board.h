@@ -128,9 +128,9 @@ void board_destroy(struct board *board);
 void board_reset(struct board *board);
 /* The CPUs and their APICs only, as at the end of S3 sleep. */
 void board_reset_cpus(struct board *board);
-/* What firmware does before it starts an operating system: vectors, tables, MTRRs, an SMM handler. */
+/* What firmware does before it starts an operating system: vectors, tables, MTRRs, FPU, SMM. */
 void board_firmware(struct board *board);
-/* Only the memory types and the SMM handler, which are lost when the CPUs are reset. */
+/* Only what is lost when the CPUs are reset: memory types, FPU, SMM handler. */
 void board_set_cpus(struct board *board);
 /* Put the boot CPU into the state that a loader asks for. */
 void board_start(struct board *board, const struct boot_state *boot);

@@ -99,9 +99,16 @@ static void set_smm(struct vcpu *v)
     memory_smram_write(v->memory, (hpa_t){SMBASE + ENTRY}, rsm, sizeof(rsm));
 }
 
+/* As by FNINIT: after RESET alone, x87 exceptions are not masked. SDM Vol 3A table 10-1. */
+static void set_fpu(struct vcpu *v)
+{
+    v->state.fpu = (struct fpu_state){.fcw = 0x37f};
+}
+
 void board_set_cpus(struct board *board)
 {
     for (u32 i = 0; i < board->cpus; i++) {
+        set_fpu(board->cpu[i].v);
         set_mtrrs(board->cpu[i].v);
         set_smm(board->cpu[i].v);
     }

@@ -188,8 +188,7 @@ static bool exec_invlpga(struct vcpu *v, const struct insn *in, struct operands 
     const u64 la = reg_read(v, REG_RAX, in->addr);
 
     (void)x;
-    if (!may_execute(v) ||
-        exits(v, SVM_EXIT_INVLPGA, has_feature(v, F_DECODE_ASSISTS) ? la : 0))
+    if (!may_execute(v) || exits(v, SVM_EXIT_INVLPGA, has_feature(v, F_DECODE_ASSISTS) ? la : 0))
         return false;
     if ((u32)v->state.reg[REG_RCX] == 0)
         mmu_invalidate_page(v->mmu, la);

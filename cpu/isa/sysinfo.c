@@ -71,23 +71,12 @@ static bool tsc_allowed(struct vcpu *v)
     return true;
 }
 
-/*
- * The TSC at this instruction. In the middle of a block all of its instructions have been taken
- * from `left`: those from this one on have not run yet. So reading the time need not end a block.
- */
-static ALWAYS_INLINE u64 tsc_at(const struct vcpu *v, const struct insn *in)
-{
-    const i64 rest = v->block != NULL ? v->block->count - (in - v->block->insns) : 1;
-
-    return v->time_base + (u64)(v->budget - v->left - rest) + v->state.tsc_offset;
-}
-
 static bool exec_rdtsc(struct vcpu *v, const struct insn *in, struct operands *x)
 {
     (void)x;
     if (!tsc_allowed(v))
         return false;
-    set_edx_eax(v, virt_guest_tsc(v, tsc_at(v, in)));
+    set_edx_eax(v, virt_guest_tsc(v, insn_tsc(v, in)));
     return true;
 }
 
@@ -95,7 +84,7 @@ STAMP_FN(run_rdtsc)
 {
     if (unlikely(v->cpl != 0 && (v->state.cr4 & CR4_TSD) != 0))
         GENERIC(v, in);
-    set_edx_eax(v, tsc_at(v, in));
+    set_edx_eax(v, insn_tsc(v, in));
     NEXT(v, in);
 }
 
@@ -120,7 +109,7 @@ static bool exec_rdpru(struct vcpu *v, const struct insn *in, struct operands *x
     (void)x;
     if (!tsc_allowed(v))
         return false;
-    set_edx_eax(v, ecx(v) <= 1 ? tsc_at(v, in) : 0);
+    set_edx_eax(v, ecx(v) <= 1 ? insn_tsc(v, in) : 0);
     return true;
 }
 

@@ -78,10 +78,10 @@ static void load_segments(struct vcpu *v, const struct vmcb_save *save)
     s->seg[SEG_SS] = svm_segment_load(&save->ss);
     s->seg[SEG_DS] = svm_segment_load(&save->ds);
     s->seg[SEG_SS].attr = (s->seg[SEG_SS].attr & ~(u32)ATTR_DPL) | cpl << ATTR_DPL_SHIFT;
-    s->gdtr = (struct table_register){svm_canonical(v, save->gdtr.base), (u16)save->gdtr.limit,
-                                      {0}};
-    s->idtr = (struct table_register){svm_canonical(v, save->idtr.base), (u16)save->idtr.limit,
-                                      {0}};
+    s->gdtr =
+        (struct table_register){svm_canonical(v, save->gdtr.base), (u16)save->gdtr.limit, {0}};
+    s->idtr =
+        (struct table_register){svm_canonical(v, save->idtr.base), (u16)save->idtr.limit, {0}};
 }
 
 static void load_lbr(struct vcpu *v, const struct vmcb_save *save)
@@ -167,8 +167,9 @@ static void switch_asid(struct vcpu *v)
 static void note_rule(struct vcpu *v, const struct svm_rule *rule)
 {
     v->vmrun_rule = rule;
-    LOG(LOG_GUEST_ERROR, "CPU %u: VMRUN of %llx refused: not so that %s (VMCB offset %03x), %s",
-        v->index, (unsigned long long)v->state.svm.vmcb, rule->name, rule->field, rule->ref);
+    LOG(LOG_GUEST_ERROR, "CPU %u: VMRUN of %llx refused: %s: not so that %s (VMCB offset %03x), %s",
+        v->index, (unsigned long long)v->state.svm.vmcb, rule->name, rule->words, rule->field,
+        rule->ref);
 }
 
 void svm_enter(struct vcpu *v, u64 vmcb)

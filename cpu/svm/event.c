@@ -111,8 +111,8 @@ static void inject(struct vcpu *v)
     struct vmcb_control *c = &svm->control;
     const u32 type = svm_event_type(c->event_inj);
     const u8 vector = type == SVM_TYPE_NMI ? VEC_NMI : (u8)c->event_inj;
-    const bool soft = type == SVM_TYPE_SOFT || (type == SVM_TYPE_EXCEPTION &&
-                                                (vector == VEC_BP || vector == VEC_OF));
+    const bool soft = type == SVM_TYPE_SOFT ||
+                      (type == SVM_TYPE_EXCEPTION && (vector == VEC_BP || vector == VEC_OF));
     const bool next = soft && has_feature(v, F_NRIP_SAVE);
 
     svm->pending &= ~(u32)SVM_PENDING_INJECTION;

@@ -14,8 +14,7 @@ struct guest_exit *svm_exit_begin(struct vcpu *v, u32 code)
 
 /* Some members of the control area, from first to last, to memory. */
 #define STORE_CONTROL(v, first, last)                                                              \
-    memory_write((v)->memory,                                                                      \
-                 (hpa_t){(v)->state.svm.vmcb + offsetof(struct vmcb_control, first)},              \
+    memory_write((v)->memory, (hpa_t){(v)->state.svm.vmcb + offsetof(struct vmcb_control, first)}, \
                  &(v)->state.svm.control.first,                                                    \
                  offsetof(struct vmcb_control, last) + sizeof((v)->state.svm.control.last) -       \
                      offsetof(struct vmcb_control, first))

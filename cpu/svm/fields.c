@@ -6,11 +6,15 @@
 #include "cpu/svm/vmcb.h"
 
 #define CONTROL(offset, member, name, ref)                                                         \
-    {offset, (u16)offsetof(struct vmcb_control, member),                                           \
-     (u16)sizeof(((struct vmcb_control *)0)->member), name, ref}
+    {                                                                                              \
+        offset, (u16)offsetof(struct vmcb_control, member),                                        \
+            (u16)sizeof(((struct vmcb_control *)0)->member), name, ref                             \
+    }
 #define SAVE(offset, member, name, ref)                                                            \
-    {offset, (u16)(VMCB_SAVE + offsetof(struct vmcb_save, member)),                                \
-     (u16)sizeof(((struct vmcb_save *)0)->member), name, ref}
+    {                                                                                              \
+        offset, (u16)(VMCB_SAVE + offsetof(struct vmcb_save, member)),                             \
+            (u16)sizeof(((struct vmcb_save *)0)->member), name, ref                                \
+    }
 
 /* clang-format off */
 const struct vmcb_field vmcb_fields[] = {

@@ -54,7 +54,8 @@ static bool on_mov_from_cr(struct vcpu *v, const struct insn *in)
     return with_info(v, SVM_EXIT_CR_READ + in->reg, assist(v, ASSIST_MOV_CR | in->rm), 0);
 }
 
-/* The selective intercept leaves MOVs alone that change no more than TS and MP: APM Vol 2 15.8.1. */
+/* The selective intercept leaves MOVs alone that change no more than TS and MP: APM Vol 2 15.8.1.
+ */
 static bool on_mov_to_cr(struct vcpu *v, const struct insn *in)
 {
     const u64 info = assist(v, ASSIST_MOV_CR | in->rm);
@@ -224,10 +225,9 @@ static bool on_pause(struct vcpu *v, const struct insn *in)
 {
     struct svm_state *svm = &v->state.svm;
     const struct vmcb_control *c = &svm->control;
-    const u64 tsc = v->time_base + (u64)(v->budget - v->left - 1) + v->state.tsc_offset;
+    const u64 tsc = insn_tsc(v, in);
     const bool late = c->pause_threshold != 0 && tsc - svm->pause_last > c->pause_threshold;
 
-    (void)in;
     if (!svm_intercepts(v, SVM_EXIT_PAUSE))
         return true;
     svm->pause_last = tsc;

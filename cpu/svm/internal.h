@@ -12,6 +12,7 @@
  * area is in the state already. */
 struct svm_rule {
     const char *name;
+    const char *words; /* what must be so */
     bool (*holds)(const struct vcpu *v, const struct vmcb_save *save);
     u16 field; /* offset in the VMCB of what it is about */
     const char *ref;
@@ -39,7 +40,12 @@ void svm_events_enter(struct vcpu *v);
 void svm_exit_invalid(struct vcpu *v);
 
 /* In vectoring.info, and in EVENTINJ: APM Vol 2 15.20. */
-enum svm_event_type { SVM_TYPE_INTR = 0, SVM_TYPE_NMI = 2, SVM_TYPE_EXCEPTION = 3, SVM_TYPE_SOFT = 4 };
+enum svm_event_type {
+    SVM_TYPE_INTR = 0,
+    SVM_TYPE_NMI = 2,
+    SVM_TYPE_EXCEPTION = 3,
+    SVM_TYPE_SOFT = 4
+};
 
 static inline u32 svm_event_type(u32 info)
 {

@@ -181,7 +181,8 @@ static bool is_ready(const struct vcpu *v, enum boundary place)
         return listens && (((pending & VMX_PENDING_TIMER) != 0 && *v->now >= s->vmx.deadline) ||
                            ((pending & VMX_PENDING_NMI_WINDOW) != 0 &&
                             s->vmx.virtual_nmi_blocked == 0 && s->shadow == 0));
-    case BOUNDARY_NMI: return s->nmi_pending != 0 && vmx_nmi_exits(v) && s->nmi_blocked == 0 && listens;
+    case BOUNDARY_NMI:
+        return s->nmi_pending != 0 && vmx_nmi_exits(v) && s->nmi_blocked == 0 && listens;
     case BOUNDARY_BEFORE_INTR:
         return (pending & VMX_PENDING_INTR_WINDOW) != 0 && (s->rflags & FLAG_IF) != 0 &&
                s->shadow == 0 && s->activity < ACTIVITY_SHUTDOWN;

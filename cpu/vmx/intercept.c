@@ -196,8 +196,7 @@ static bool on_io(struct vcpu *v, const struct insn *in)
         return true;
     x = begin(v, EXIT_IO);
     x->qualification = (io.size - 1u) | (io.in ? 1u << 3 : 0u) | (io.string ? 1u << 4 : 0u) |
-                       (io.rep ? 1u << 5 : 0u) | (io.immediate ? 1u << 6 : 0u) |
-                       (u32)io.port << 16;
+                       (io.rep ? 1u << 5 : 0u) | (io.immediate ? 1u << 6 : 0u) | (u32)io.port << 16;
     if (io.string) {
         x->instruction_info = vmx_string_info(in);
         x->linear = string_address(v, in, io.in);
@@ -258,12 +257,11 @@ static bool on_pause(struct vcpu *v, const struct insn *in)
     struct vmx_state *vmx = &v->state.vmx;
     u64 tsc;
 
-    (void)in;
     if (primary(v, PRIMARY_PAUSE))
         return exit_plain(v, EXIT_PAUSE);
     if (v->cpl != 0 || !secondary(v, SECONDARY_PAUSE_LOOP))
         return true;
-    tsc = v->time_base + (u64)(v->budget - v->left - 1) + v->state.tsc_offset;
+    tsc = insn_tsc(v, in);
     if (tsc - vmx->pause_last > vmx->vmcs.ple_gap)
         vmx->pause_first = tsc;
     else if (tsc - vmx->pause_first > vmx->vmcs.ple_window)

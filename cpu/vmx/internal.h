@@ -3,8 +3,8 @@
 #ifndef CPU_VMX_INTERNAL_H
 #define CPU_VMX_INTERNAL_H
 
-#include "cpu/vmx/caps.h"
 #include "cpu/virt.h"
+#include "cpu/vmx/caps.h"
 
 /* ---- checks.c, checks_guest.c: the rules of VM entry ---- */
 

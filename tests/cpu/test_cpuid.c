@@ -80,8 +80,8 @@ START_TEST(unknown_features_warn_and_unknown_models_fail)
 {
     ck_assert(parse("max,+frobnicate"));
     ck_assert_ptr_nonnull(strstr(warnings, "frobnicate"));
-    ck_assert(parse("max,+svm"));
-    ck_assert_ptr_nonnull(strstr(warnings, "svm"));
+    ck_assert(parse("max,+gfni"));
+    ck_assert_ptr_nonnull(strstr(warnings, "gfni"));
     ck_assert(parse("host,host-phys-bits,migratable=no,kvm=off"));
     ck_assert_str_eq(warnings, "");
     ck_assert(parse("Opteron_G1,vendor=AuthenticAMD"));
@@ -91,6 +91,33 @@ START_TEST(unknown_features_warn_and_unknown_models_fail)
     ck_assert(!parse("max,phys-bits=99"));
     ck_assert(!parse("max,vendor=Me"));
     ck_assert(!parse("max,sse=perhaps"));
+}
+END_TEST
+
+START_TEST(max_with_svm_is_the_amd_model)
+{
+    ck_assert(parse("max,-npt,+svm"));
+    ck_assert_str_eq(config.vendor, "AuthenticAMD");
+    ck_assert(on(F_SVM) && !on(F_VMX) && !on(F_NPT) && on(F_NRIP_SAVE));
+    ck_assert(parse("max,-svm"));
+    ck_assert(on(F_VMX) && !on(F_SVM));
+    ck_assert(parse("amd-v2"));
+    ck_assert(on(F_SVM) && on(F_NPT));
+    ck_assert(parse("amd-v3,-svm"));
+    ck_assert(!on(F_NPT) && !on(F_VNMI));
+}
+END_TEST
+
+START_TEST(svm_is_described_where_there_is_svm)
+{
+    ck_assert(parse("amd-v3"));
+    vcpu_configure(v, &config, 0, 1, 0);
+    ck_assert_uint_eq(cpuid(v, 0x8000000a, 0).eax, 1);
+    ck_assert_uint_ge(cpuid(v, 0x8000000a, 0).ebx, 2);
+    ck_assert_uint_eq(cpuid(v, 0x8000000a, 0).edx, 0x120194ff);
+    ck_assert(parse("amd-v3,-svm"));
+    vcpu_configure(v, &config, 0, 1, 0);
+    ck_assert_uint_eq(cpuid(v, 0x8000000a, 0).eax | cpuid(v, 0x8000000a, 0).edx, 0);
 }
 END_TEST
 
@@ -173,6 +200,8 @@ static void add(Suite *suite)
     tcase_add_test(t, switches_change_features);
     tcase_add_test(t, missing_base_takes_its_dependents_along);
     tcase_add_test(t, unknown_features_warn_and_unknown_models_fail);
+    tcase_add_test(t, max_with_svm_is_the_amd_model);
+    tcase_add_test(t, svm_is_described_where_there_is_svm);
     tcase_add_test(t, width_of_addresses_is_reported);
     tcase_add_test(t, tsc_frequency_is_1_ghz);
     tcase_add_test(t, bits_that_follow_the_state_do);

@@ -1,0 +1,471 @@
+/* SPDX-License-Identifier: MIT */
+/* Events of SVM guests: injection (APM Vol 2 15.20), GIF (15.17), interrupts (15.13, 15.21). */
+#include "tests/cpu/svm_guest.h"
+
+static void setup(void)
+{
+    svm_create();
+}
+
+static void inject(u32 info)
+{
+    control.event_inj = info | INFO_VALID;
+}
+
+/* ---- injection ---- */
+
+START_TEST(injected_exception_comes_before_the_first_instruction)
+{
+    inject(SVM_TYPE_EXCEPTION << 8 | INFO_ERROR_VALID | VEC_GP);
+    control.event_inj_error = 0x1238;
+    vmrun();
+    at_handler(VEC_GP);
+    ck_assert_uint_eq(pushed(0), 0x1238);
+    ck_assert_uint_eq(pushed(1), L2_CODE);
+    ck_assert(in_svm_guest(v));
+}
+END_TEST
+
+START_TEST(injected_interrupt_ignores_if_and_the_shadow)
+{
+    inject(SVM_TYPE_INTR << 8 | 0x41);
+    control.interrupt_state = STATE_SHADOW;
+    vmrun();
+    at_handler(0x41);
+    ck_assert_uint_eq(pushed(0), L2_CODE);
+    ck_assert_uint_eq(v->state.shadow, 0);
+}
+END_TEST
+
+START_TEST(injected_software_interrupt_returns_to_nrip)
+{
+    inject(SVM_TYPE_SOFT << 8 | 0x41);
+    control.next_rip = L2_CODE + 2;
+    vmrun();
+    at_handler(0x41);
+    ck_assert_uint_eq(pushed(0), L2_CODE + 2);
+}
+END_TEST
+
+START_TEST(injected_software_interrupt_is_checked_against_its_gate)
+{
+    inject(SVM_TYPE_SOFT << 8 | 0x41);
+    save.cpl = 3;
+    save.cs = (struct vmcb_segment){SEL_CODE64_3, 0xafb, ~0u, 0};
+    vmrun();
+    at_handler(VEC_GP);
+    ck_assert_uint_eq(pushed(0), 0x41 * 8 + 2);
+}
+END_TEST
+
+START_TEST(injected_nmi_blocks_nmis_until_iret)
+{
+    inject(SVM_TYPE_NMI << 8 | 0x55); /* the vector does not count */
+    vmrun();
+    at_handler(VEC_NMI);
+    ck_assert_uint_eq(v->state.nmi_blocked, 1);
+    RUN("\x48\xcf", 1);
+    ck_assert_uint_eq(v->state.nmi_blocked, 0);
+}
+END_TEST
+
+START_TEST(exit_clears_the_valid_bit_and_reports_an_event_that_was_stopped)
+{
+    nested_2m(0); /* the stack is at 2 MiB, which is not mapped */
+    save.rsp = 0x200100;
+    inject(SVM_TYPE_EXCEPTION << 8 | INFO_ERROR_VALID | VEC_GP);
+    control.event_inj_error = 0x77;
+    vmrun();
+    expect_exit(SVM_EXIT_NPF);
+    ck_assert_uint_eq(control.event_inj & INFO_VALID, 0);
+    ck_assert_uint_eq(control.exit_int_info, 0x80000b0d);
+    ck_assert_uint_eq(control.exit_int_error, 0x77);
+    ck_assert_uint_eq(save.rip, L2_CODE);
+}
+END_TEST
+
+START_TEST(stopped_int_n_and_int3_are_reported_by_their_types)
+{
+    nested_2m(0);
+    save.rsp = 0x200100;
+    run_into(_i == 0 ? "\xcd\x41" : "\xcc\x90", 2, 1);
+    expect_exit(SVM_EXIT_NPF);
+    ck_assert_uint_eq(control.exit_int_info, _i == 0 ? 0x80000441 : 0x80000303);
+    ck_assert_uint_eq(save.rip, L2_CODE);
+}
+END_TEST
+
+/* ---- the global interrupt flag ---- */
+
+START_TEST(clgi_holds_interrupts_and_nmis_until_stgi)
+{
+    v->state.rflags |= FLAG_IF;
+    RUN("\x0f\x01\xdd", 1); /* clgi */
+    event_signal_nmi(v);
+    event_signal_intr(v, true);
+    RUN("\x90\x0f\x01\xdc", 1);
+    ck_assert_uint_eq(v->state.nmi_pending, 1);
+    run_more(2);
+    at_handler(VEC_NMI);
+}
+END_TEST
+
+START_TEST(clgi_holds_smi_and_init)
+{
+    RUN("\x0f\x01\xdd", 1);
+    event_signal_smi(v);
+    event_signal_init(v);
+    RUN("\x90\x90", 2);
+    ck_assert_uint_eq(v->state.smi_pending, 1);
+    ck_assert_uint_eq(v->state.init_pending, 1);
+    ck_assert_uint_eq(v->state.in_smm, 0);
+}
+END_TEST
+
+START_TEST(vmrun_sets_gif_and_the_exit_clears_it)
+{
+    RUN("\x0f\x01\xdd", 1);
+    RUN_INTO("\x0f\x01\xd9", 0);
+    ck_assert(svm_gif(v));
+    run_more(1);
+    expect_exit(SVM_EXIT_VMMCALL);
+}
+END_TEST
+
+START_TEST(clearing_svme_sets_gif)
+{
+    RUN("\x0f\x01\xdd", 1);
+    ck_assert(efer_write(v, v->state.efer & ~EFER_SVME));
+    ck_assert(svm_gif(v));
+}
+END_TEST
+
+/* ---- physical events in a guest ---- */
+
+START_TEST(interrupt_exits_and_stays_pending)
+{
+    intercept(SVM_EXIT_INTR);
+    save.rflags |= FLAG_IF;
+    control.interrupt_state = STATE_SHADOW; /* exits are not held off by it */
+    event_signal_intr(v, true);
+    vmrun();
+    expect_exit(SVM_EXIT_INTR);
+    ck_assert_uint_eq(save.rip, L2_CODE);
+    ck_assert_uint_eq(v->state.intr, 1);
+    ck_assert_uint_eq(control.interrupt_state, STATE_SHADOW | STATE_GUEST_IF);
+}
+END_TEST
+
+START_TEST(interrupt_that_is_not_intercepted_goes_to_the_guest)
+{
+    save.rflags |= FLAG_IF;
+    event_signal_intr(v, true);
+    vmrun();
+    at_handler(ack_vector);
+    ck_assert(in_svm_guest(v));
+}
+END_TEST
+
+/* With V_INTR_MASKING the host's IF at VMRUN counts: APM Vol 2 15.21.1. */
+START_TEST(host_if_masks_interrupts_under_virtual_masking)
+{
+    const bool host_if = _i == 1;
+
+    intercept(SVM_EXIT_INTR);
+    control.vintr = VINTR_MASKING;
+    save.rflags |= host_if ? 0 : FLAG_IF;
+    v->state.rflags |= host_if ? FLAG_IF : 0;
+    put(L2_CODE, "\x90", 1);
+    vmrun();
+    event_signal_intr(v, true);
+    run_more(1);
+    if (host_if)
+        expect_exit(SVM_EXIT_INTR);
+    else
+        ck_assert(in_svm_guest(v));
+}
+END_TEST
+
+START_TEST(nmi_smi_and_init_exit_and_stay_pending)
+{
+    static const u16 codes[] = {SVM_EXIT_NMI, SVM_EXIT_SMI, SVM_EXIT_INIT};
+
+    intercept(codes[_i]);
+    put(L2_CODE, "\x90", 1);
+    vmrun();
+    if (_i == 0)
+        event_signal_nmi(v);
+    else if (_i == 1)
+        event_signal_smi(v);
+    else
+        event_signal_init(v);
+    run_more(1);
+    expect_exit(codes[_i]);
+    ck_assert(v->state.nmi_pending | v->state.smi_pending | v->state.init_pending);
+}
+END_TEST
+
+START_TEST(smi_that_is_not_intercepted_returns_to_the_guest)
+{
+    v->state.smbase = 0x70000;
+    put(0x78000, "\x0f\xaa", 2); /* rsm */
+    put(L2_CODE, "\x90\x0f\x01\xd9", 4);
+    vmrun();
+    event_signal_smi(v);
+    run_more(1);
+    ck_assert_uint_eq(v->state.in_smm, 1);
+    ck_assert(!in_svm_guest(v));
+    run_more(1);
+    ck_assert(in_svm_guest(v));
+    run_more(2);
+    expect_exit(SVM_EXIT_VMMCALL);
+}
+END_TEST
+
+/* ---- virtual interrupts: APM Vol 2 15.21.4 ---- */
+
+static void virtual_irq(u32 priority)
+{
+    control.vintr = VINTR_MASKING | VINTR_IRQ | priority << VINTR_PRIO_SHIFT;
+    control.vintr_vector = 0x43;
+}
+
+START_TEST(virtual_interrupt_is_delivered_when_if_allows)
+{
+    virtual_irq(1);
+    RUN_INTO("\xfb\x90\x90", 1); /* sti; nop */
+    ck_assert_uint_eq(v->state.reg[REG_RIP], L2_CODE + 1);
+    run_more(1);
+    at_handler(0x43);
+    ck_assert_uint_eq(v->state.svm.control.vintr & VINTR_IRQ, 0);
+}
+END_TEST
+
+START_TEST(virtual_interrupt_needs_more_priority_than_v_tpr)
+{
+    virtual_irq(8);
+    control.vintr |= 8;
+    save.rflags |= FLAG_IF;
+    put(L2_CODE, "\x44\x0f\x22\xc0", 4); /* mov cr8,rax: 7 */
+    save.rax = 7;
+    vmrun();
+    ck_assert_uint_eq(v->state.reg[REG_RIP], L2_CODE);
+    run_more(2);
+    at_handler(0x43);
+    ck_assert_uint_eq(v->state.svm.control.vintr & VINTR_TPR, 7);
+}
+END_TEST
+
+START_TEST(virtual_interrupt_may_ignore_v_tpr)
+{
+    virtual_irq(0);
+    control.vintr |= 15 | VINTR_IGNORE_TPR;
+    save.rflags |= FLAG_IF;
+    vmrun();
+    at_handler(0x43);
+}
+END_TEST
+
+START_TEST(vintr_intercept_exits_when_it_could_be_delivered)
+{
+    intercept(SVM_EXIT_VINTR);
+    virtual_irq(1);
+    RUN_INTO("\xfb\x90\x90", 3);
+    expect_exit(SVM_EXIT_VINTR);
+    ck_assert_uint_eq(save.rip, L2_CODE + 2);
+    ck_assert(control.vintr & VINTR_IRQ);
+}
+END_TEST
+
+START_TEST(physical_interrupt_comes_before_a_virtual_one)
+{
+    virtual_irq(15);
+    control.vintr &= ~(u32)VINTR_MASKING;
+    save.rflags |= FLAG_IF;
+    event_signal_intr(v, true);
+    vmrun();
+    at_handler(ack_vector);
+}
+END_TEST
+
+START_TEST(cr8_is_v_tpr_under_virtual_masking)
+{
+    control.vintr = VINTR_MASKING | 5;
+    RUN_INTO("\x44\x0f\x20\xc3", 1); /* mov rbx,cr8 */
+    ck_assert_uint_eq(v->state.reg[REG_RBX], 5);
+}
+END_TEST
+
+/* ---- virtual GIF and NMI: APM Vol 2 15.33.2, 15.21.10 ---- */
+
+START_TEST(stgi_and_clgi_of_a_guest_move_the_virtual_gif)
+{
+    control.vintr = VINTR_GIF_ENABLE;
+    RUN_INTO("\x0f\x01\xdc\x0f\x01\xdd", 1);
+    ck_assert(v->state.svm.control.vintr & VINTR_GIF);
+    run_more(1);
+    ck_assert_uint_eq(v->state.svm.control.vintr & VINTR_GIF, 0);
+    ck_assert(svm_gif(v));
+}
+END_TEST
+
+START_TEST(virtual_gif_holds_virtual_interrupts)
+{
+    virtual_irq(1);
+    control.vintr |= VINTR_GIF_ENABLE;
+    save.rflags |= FLAG_IF;
+    RUN_INTO("\x90\x0f\x01\xdc", 1);
+    ck_assert_uint_eq(v->state.reg[REG_RIP], L2_CODE + 1);
+    run_more(2);
+    at_handler(0x43);
+}
+END_TEST
+
+START_TEST(virtual_nmi_is_delivered_and_masked_until_iret)
+{
+    intercept(SVM_EXIT_NMI);
+    control.vintr = VINTR_NMI_ENABLE | VINTR_NMI_PENDING;
+    vmrun();
+    at_handler(VEC_NMI);
+    ck_assert_uint_eq(v->state.svm.control.vintr & (VINTR_NMI_PENDING | VINTR_NMI_MASK),
+                      VINTR_NMI_MASK);
+    ck_assert_uint_eq(v->state.nmi_blocked, 0);
+    RUN("\x48\xcf", 1);
+    ck_assert_uint_eq(v->state.svm.control.vintr & VINTR_NMI_MASK, 0);
+}
+END_TEST
+
+/* ---- nested page faults: APM Vol 2 15.25.6 ---- */
+
+START_TEST(npf_reports_the_access_the_address_and_the_bytes)
+{
+    nested_2m(0x200085); /* read-only, user */
+    save.rax = 0x200123;
+    RUN_INTO("\x88\x18", 1); /* mov [rax],bl */
+    expect_exit(SVM_EXIT_NPF);
+    ck_assert_uint_eq(control.exit_info1, (u64)1 << 32 | 7);
+    ck_assert_uint_eq(control.exit_info2, 0x200123);
+    ck_assert_uint_eq(control.bytes_fetched, 15);
+    ck_assert_mem_eq(control.bytes, "\x88\x18", 2);
+    ck_assert_uint_eq(control.next_rip, 0);
+    ck_assert_uint_eq(save.rip, L2_CODE);
+}
+END_TEST
+
+START_TEST(npf_of_a_supervisor_entry_is_a_protection_fault)
+{
+    nested_2m(0x200083);
+    save.rax = 0x200123;
+    RUN_INTO("\x8a\x18", 1);
+    expect_exit(SVM_EXIT_NPF);
+    ck_assert_uint_eq(control.exit_info1, (u64)1 << 32 | 5);
+}
+END_TEST
+
+START_TEST(npf_of_a_table_walk_is_a_write_to_the_table)
+{
+    nested_2m(0x200085);
+    put_value(0x200000, PDPT | 7, 8); /* the guest's PML4, in a read-only page */
+    save.cr3 = 0x200000;
+    vmrun();
+    run_more(1);
+    expect_exit(SVM_EXIT_NPF);
+    ck_assert_uint_eq(control.exit_info1, (u64)2 << 32 | 7);
+    ck_assert_uint_eq(control.exit_info2, 0x200000);
+}
+END_TEST
+
+START_TEST(reserved_bit_of_a_nested_entry_shows_with_present)
+{
+    nested_2m(0x202087); /* bit 13 of a 2 MiB page */
+    save.rax = 0x200123;
+    RUN_INTO("\x8a\x18", 1);
+    expect_exit(SVM_EXIT_NPF);
+    ck_assert_uint_eq(control.exit_info1, (u64)1 << 32 | 0xd);
+}
+END_TEST
+
+/* ---- virtual VMLOAD and VMSAVE: APM Vol 2 15.33.1 ---- */
+
+START_TEST(virtual_vmsave_takes_a_guest_physical_address)
+{
+    nested_2m(0x87); /* 2 MiB of the guest is 0 of the machine */
+    control.virt_ext = VIRT_EXT_VMLOAD;
+    save.rax = 0x200000 + 0x90000;
+    v->state.kernel_gs_base = 0x1234;
+    RUN_INTO("\x0f\x01\xdb", 1);
+    ck_assert(in_svm_guest(v));
+    ck_assert_uint_eq(get(0x90620, 8), 0x1234);
+}
+END_TEST
+
+START_TEST(virtual_vmload_may_fault_in_the_nested_tables)
+{
+    nested_2m(0);
+    control.virt_ext = VIRT_EXT_VMLOAD;
+    save.rax = 0x200000;
+    RUN_INTO("\x0f\x01\xda", 1);
+    expect_exit(SVM_EXIT_NPF);
+    ck_assert_uint_eq(control.exit_info1, (u64)1 << 32 | 4);
+    ck_assert_uint_eq(control.exit_info2, 0x200000);
+}
+END_TEST
+
+/* ---- last branch records: APM Vol 2 15.23 ---- */
+
+START_TEST(branch_records_of_guest_and_host_are_kept_apart)
+{
+    v->state.last_branch_from = 0x11;
+    control.virt_ext = VIRT_EXT_LBR;
+    save.debugctl = DEBUGCTL_LBR;
+    save.branch_from = 0x22;
+    RUN_INTO("\xeb\x01\x90\x0f\x01\xd9", 2); /* jmp over the nop; vmmcall */
+    expect_exit(SVM_EXIT_VMMCALL);
+    ck_assert_uint_eq(save.branch_from, L2_CODE);
+    ck_assert_uint_eq(save.branch_to, L2_CODE + 3);
+    ck_assert_uint_eq(v->state.last_branch_from, 0x11);
+    ck_assert_uint_eq(v->state.debugctl, 0);
+}
+END_TEST
+
+static void add(Suite *suite)
+{
+    TCase *tc = tcase_create("event");
+
+    tcase_add_checked_fixture(tc, setup, guest_destroy);
+    tcase_add_test(tc, injected_exception_comes_before_the_first_instruction);
+    tcase_add_test(tc, injected_interrupt_ignores_if_and_the_shadow);
+    tcase_add_test(tc, injected_software_interrupt_returns_to_nrip);
+    tcase_add_test(tc, injected_software_interrupt_is_checked_against_its_gate);
+    tcase_add_test(tc, injected_nmi_blocks_nmis_until_iret);
+    tcase_add_test(tc, exit_clears_the_valid_bit_and_reports_an_event_that_was_stopped);
+    tcase_add_loop_test(tc, stopped_int_n_and_int3_are_reported_by_their_types, 0, 2);
+    tcase_add_test(tc, clgi_holds_interrupts_and_nmis_until_stgi);
+    tcase_add_test(tc, clgi_holds_smi_and_init);
+    tcase_add_test(tc, vmrun_sets_gif_and_the_exit_clears_it);
+    tcase_add_test(tc, clearing_svme_sets_gif);
+    tcase_add_test(tc, interrupt_exits_and_stays_pending);
+    tcase_add_test(tc, interrupt_that_is_not_intercepted_goes_to_the_guest);
+    tcase_add_loop_test(tc, host_if_masks_interrupts_under_virtual_masking, 0, 2);
+    tcase_add_loop_test(tc, nmi_smi_and_init_exit_and_stay_pending, 0, 3);
+    tcase_add_test(tc, smi_that_is_not_intercepted_returns_to_the_guest);
+    tcase_add_test(tc, virtual_interrupt_is_delivered_when_if_allows);
+    tcase_add_test(tc, virtual_interrupt_needs_more_priority_than_v_tpr);
+    tcase_add_test(tc, virtual_interrupt_may_ignore_v_tpr);
+    tcase_add_test(tc, vintr_intercept_exits_when_it_could_be_delivered);
+    tcase_add_test(tc, physical_interrupt_comes_before_a_virtual_one);
+    tcase_add_test(tc, cr8_is_v_tpr_under_virtual_masking);
+    tcase_add_test(tc, stgi_and_clgi_of_a_guest_move_the_virtual_gif);
+    tcase_add_test(tc, virtual_gif_holds_virtual_interrupts);
+    tcase_add_test(tc, virtual_nmi_is_delivered_and_masked_until_iret);
+    tcase_add_test(tc, npf_reports_the_access_the_address_and_the_bytes);
+    tcase_add_test(tc, npf_of_a_supervisor_entry_is_a_protection_fault);
+    tcase_add_test(tc, npf_of_a_table_walk_is_a_write_to_the_table);
+    tcase_add_test(tc, reserved_bit_of_a_nested_entry_shows_with_present);
+    tcase_add_test(tc, virtual_vmsave_takes_a_guest_physical_address);
+    tcase_add_test(tc, virtual_vmload_may_fault_in_the_nested_tables);
+    tcase_add_test(tc, branch_records_of_guest_and_host_are_kept_apart);
+    suite_add_tcase(suite, tc);
+}
+
+TESTS_MAIN("svm_event", add)
