@@ -77,12 +77,10 @@ static bool translate_vmcb(struct vcpu *v, u32 access, u64 *vmcb)
     return true;
 }
 
-static struct segment load_segment(const struct vcpu *v, const struct vmcb_segment *from)
+static void load_segment(struct vcpu *v, enum seg seg, const struct vmcb_segment *from)
 {
-    struct segment s = svm_segment_load(from);
-
-    s.base = svm_canonical(v, s.base);
-    return s;
+    svm_segment_load(&v->state.seg[seg], from);
+    v->state.seg[seg].base = svm_canonical(v, from->base);
 }
 
 static bool exec_vmload(struct vcpu *v, const struct insn *in, struct operands *x)
@@ -96,10 +94,10 @@ static bool exec_vmload(struct vcpu *v, const struct insn *in, struct operands *
         !translate_vmcb(v, ACCESS_READ, &vmcb))
         return false;
     memory_read(v->memory, (hpa_t){vmcb + VMCB_SAVE}, &save, sizeof(save));
-    s->seg[SEG_FS] = load_segment(v, &save.fs);
-    s->seg[SEG_GS] = load_segment(v, &save.gs);
-    s->seg[SEG_TR] = load_segment(v, &save.tr);
-    s->seg[SEG_LDTR] = load_segment(v, &save.ldtr);
+    load_segment(v, SEG_FS, &save.fs);
+    load_segment(v, SEG_GS, &save.gs);
+    load_segment(v, SEG_TR, &save.tr);
+    load_segment(v, SEG_LDTR, &save.ldtr);
     s->kernel_gs_base = svm_canonical(v, save.kernel_gs_base);
     s->star = save.star;
     s->lstar = svm_canonical(v, save.lstar);
@@ -125,10 +123,10 @@ static bool exec_vmsave(struct vcpu *v, const struct insn *in, struct operands *
         return false;
     at.v = vmcb + VMCB_SAVE;
     memory_read(v->memory, at, &save, sizeof(save));
-    save.fs = svm_segment_save(&s->seg[SEG_FS]);
-    save.gs = svm_segment_save(&s->seg[SEG_GS]);
-    save.tr = svm_segment_save(&s->seg[SEG_TR]);
-    save.ldtr = svm_segment_save(&s->seg[SEG_LDTR]);
+    svm_segment_save(&save.fs, &s->seg[SEG_FS]);
+    svm_segment_save(&save.gs, &s->seg[SEG_GS]);
+    svm_segment_save(&save.tr, &s->seg[SEG_TR]);
+    svm_segment_save(&save.ldtr, &s->seg[SEG_LDTR]);
     save.kernel_gs_base = s->kernel_gs_base;
     save.star = s->star;
     save.lstar = s->lstar;

@@ -12,17 +12,21 @@
     (FLAGS_ARITH | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL | FLAG_NT | FLAG_RF | FLAG_VM |         \
      FLAG_AC | FLAG_VIF | FLAG_VIP | FLAG_ID)
 
-struct vmcb_segment svm_segment_save(const struct segment *s)
+/* Member by member: wide copies of what has just been written in parts are slow. */
+void svm_segment_save(struct vmcb_segment *to, const struct segment *from)
 {
-    return (struct vmcb_segment){s->selector, segment_attr_pack(s->attr), s->limit, s->base};
+    to->selector = from->selector;
+    to->attr = segment_attr_pack(from->attr);
+    to->limit = from->limit;
+    to->base = from->base;
 }
 
-struct segment svm_segment_load(const struct vmcb_segment *s)
+void svm_segment_load(struct segment *to, const struct vmcb_segment *from)
 {
-    return (struct segment){.base = s->base,
-                            .limit = s->limit,
-                            .attr = segment_attr_unpack(s->attr),
-                            .selector = s->selector};
+    to->base = from->base;
+    to->limit = from->limit;
+    to->attr = segment_attr_unpack(from->attr);
+    to->selector = from->selector;
 }
 
 u64 svm_canonical(const struct vcpu *v, u64 address)
@@ -39,33 +43,38 @@ static void keep_host(struct vcpu *v)
     const struct cpu_state *s = &v->state;
     struct svm_host *host = &v->state.svm.host;
 
-    *host = (struct svm_host){
-        .es = svm_segment_save(&s->seg[SEG_ES]),
-        .cs = svm_segment_save(&s->seg[SEG_CS]),
-        .ss = svm_segment_save(&s->seg[SEG_SS]),
-        .ds = svm_segment_save(&s->seg[SEG_DS]),
-        .gdtr_base = s->gdtr.base,
-        .idtr_base = s->idtr.base,
-        .gdtr_limit = s->gdtr.limit,
-        .idtr_limit = s->idtr.limit,
-        .efer = s->efer,
-        .cr0 = s->cr0,
-        .cr3 = s->cr3,
-        .cr4 = s->cr4,
-        .rflags = rflags_get(v),
-        .rip = v->next_rip,
-        .rsp = s->reg[REG_RSP],
-        .rax = s->reg[REG_RAX],
-        .pat = s->pat,
-        .debugctl = s->debugctl,
-        .branch_from = s->last_branch_from,
-        .branch_to = s->last_branch_to,
-        .int_from = s->last_int_from,
-        .int_to = s->last_int_to,
-    };
+    svm_segment_save(&host->es, &s->seg[SEG_ES]);
+    svm_segment_save(&host->cs, &s->seg[SEG_CS]);
+    svm_segment_save(&host->ss, &s->seg[SEG_SS]);
+    svm_segment_save(&host->ds, &s->seg[SEG_DS]);
+    host->gdtr_base = s->gdtr.base;
+    host->idtr_base = s->idtr.base;
+    host->gdtr_limit = s->gdtr.limit;
+    host->idtr_limit = s->idtr.limit;
+    host->efer = s->efer;
+    host->cr0 = s->cr0;
+    host->cr3 = s->cr3;
+    host->cr4 = s->cr4;
+    host->rflags = rflags_get(v);
+    host->rip = v->next_rip;
+    host->rsp = s->reg[REG_RSP];
+    host->rax = s->reg[REG_RAX];
+    host->pat = s->pat;
+    host->debugctl = s->debugctl;
+    host->branch_from = s->last_branch_from;
+    host->branch_to = s->last_branch_to;
+    host->int_from = s->last_int_from;
+    host->int_to = s->last_int_to;
 }
 
 /* ---- the guest: "Loading Guest State" ---- */
+
+static void load_table(const struct vcpu *v, struct table_register *to,
+                       const struct vmcb_segment *from)
+{
+    to->base = svm_canonical(v, from->base);
+    to->limit = (u16)from->limit;
+}
 
 static void load_segments(struct vcpu *v, const struct vmcb_save *save)
 {
@@ -73,15 +82,13 @@ static void load_segments(struct vcpu *v, const struct vmcb_save *save)
     const bool virtual_8086 = (save->rflags & FLAG_VM) != 0;
     const u32 cpl = (save->cr0 & CR0_PE) == 0 ? 0 : virtual_8086 ? 3 : save->cpl & 3u;
 
-    s->seg[SEG_ES] = svm_segment_load(&save->es);
-    s->seg[SEG_CS] = svm_segment_load(&save->cs);
-    s->seg[SEG_SS] = svm_segment_load(&save->ss);
-    s->seg[SEG_DS] = svm_segment_load(&save->ds);
+    svm_segment_load(&s->seg[SEG_ES], &save->es);
+    svm_segment_load(&s->seg[SEG_CS], &save->cs);
+    svm_segment_load(&s->seg[SEG_SS], &save->ss);
+    svm_segment_load(&s->seg[SEG_DS], &save->ds);
     s->seg[SEG_SS].attr = (s->seg[SEG_SS].attr & ~(u32)ATTR_DPL) | cpl << ATTR_DPL_SHIFT;
-    s->gdtr =
-        (struct table_register){svm_canonical(v, save->gdtr.base), (u16)save->gdtr.limit, {0}};
-    s->idtr =
-        (struct table_register){svm_canonical(v, save->idtr.base), (u16)save->idtr.limit, {0}};
+    load_table(v, &s->gdtr, &save->gdtr);
+    load_table(v, &s->idtr, &save->idtr);
 }
 
 static void load_lbr(struct vcpu *v, const struct vmcb_save *save)
@@ -172,18 +179,30 @@ static void note_rule(struct vcpu *v, const struct svm_rule *rule)
         rule->ref);
 }
 
+/* The save area where it is, or what the memory there gives for it. */
+static const struct vmcb_save *save_area(struct vcpu *v, u64 vmcb, struct vmcb_save *copy)
+{
+    const hpa_t at = {vmcb + VMCB_SAVE};
+    const u8 *bytes = memory_peek(v->memory, at, sizeof(*copy));
+
+    if (bytes != NULL)
+        return (const struct vmcb_save *)(const void *)bytes;
+    memory_read(v->memory, at, copy, sizeof(*copy));
+    return copy;
+}
+
 void svm_enter(struct vcpu *v, u64 vmcb)
 {
     struct svm_state *svm = &v->state.svm;
     const struct svm_rule *broken;
-    struct vmcb_save save;
+    struct vmcb_save copy;
+    const struct vmcb_save *save = save_area(v, vmcb, &copy);
 
     svm->vmcb = vmcb;
     memory_read(v->memory, (hpa_t){vmcb}, &svm->control, sizeof(svm->control));
-    memory_read(v->memory, (hpa_t){vmcb + VMCB_SAVE}, &save, sizeof(save));
     mask_features(v, &svm->control);
     keep_host(v);
-    broken = svm_check(v, &save);
+    broken = svm_check(v, save);
     if (broken != NULL) {
         note_rule(v, broken);
         svm_exit_invalid(v);
@@ -194,7 +213,7 @@ void svm_enter(struct vcpu *v, u64 vmcb)
     svm->pause_left = svm->control.pause_count;
     svm->pause_last = 0;
     v->no_step = v->alone; /* a TF of the host's traps behind #VMEXIT */
-    load_guest(v, &save);
+    load_guest(v, save);
     svm_events_enter(v);
     mode_update(v);
     switch_asid(v);

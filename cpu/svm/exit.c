@@ -12,12 +12,28 @@ struct guest_exit *svm_exit_begin(struct vcpu *v, u32 code)
     return &v->exit;
 }
 
-/* Some members of the control area, from first to last, to memory. */
-#define STORE_CONTROL(v, first, last)                                                              \
-    memory_write((v)->memory, (hpa_t){(v)->state.svm.vmcb + offsetof(struct vmcb_control, first)}, \
-                 &(v)->state.svm.control.first,                                                    \
-                 offsetof(struct vmcb_control, last) + sizeof((v)->state.svm.control.last) -       \
-                     offsetof(struct vmcb_control, first))
+/* Where the VMCB's page is in RAM; NULL: it is something else, which memory_write() knows. */
+static u8 *vmcb_ram(const struct vcpu *v)
+{
+    const u64 at = v->state.svm.vmcb;
+    const struct slot *slot = memory_find(v->memory, (hpa_t){at}, false);
+
+    return slot->kind == SLOT_RAM && memory_a20(v->memory) ? slot->host + (at - slot->base) : NULL;
+}
+
+static void store(struct vcpu *v, u8 *ram, u64 offset, const void *from, u64 size)
+{
+    if (ram != NULL)
+        memory_store(v->memory, ram + offset, from, size);
+    else
+        memory_write(v->memory, (hpa_t){v->state.svm.vmcb + offset}, from, size);
+}
+
+/* Some members of the control area, from first to last. */
+#define STORE_CONTROL(v, ram, first, last)                                                         \
+    store(v, ram, offsetof(struct vmcb_control, first), &(v)->state.svm.control.first,             \
+          offsetof(struct vmcb_control, last) + sizeof((v)->state.svm.control.last) -              \
+              offsetof(struct vmcb_control, first))
 
 /* ---- what the exit reports ---- */
 
@@ -51,7 +67,7 @@ static void fetch_bytes(const struct vcpu *v, struct vmcb_control *c)
     c->bytes_fetched = (u8)count;
 }
 
-static void record(struct vcpu *v)
+static void record(struct vcpu *v, u8 *ram)
 {
     struct vmcb_control *c = &v->state.svm.control;
     const struct guest_exit *x = &v->exit;
@@ -71,34 +87,37 @@ static void record(struct vcpu *v)
         fetch_bytes(v, c);
     c->interrupt_state = (v->state.shadow != 0 ? STATE_SHADOW : 0u) |
                          ((v->state.rflags & FLAG_IF) != 0 ? STATE_GUEST_IF : 0u);
-    STORE_CONTROL(v, vintr, vintr);
-    STORE_CONTROL(v, interrupt_state, interrupt_state);
-    STORE_CONTROL(v, exit_code, exit_int_error);
-    STORE_CONTROL(v, event_inj, event_inj);
-    STORE_CONTROL(v, next_rip, bytes);
+    STORE_CONTROL(v, ram, vintr, vintr);
+    STORE_CONTROL(v, ram, interrupt_state, interrupt_state);
+    STORE_CONTROL(v, ram, exit_code, exit_int_error);
+    STORE_CONTROL(v, ram, event_inj, event_inj);
+    STORE_CONTROL(v, ram, next_rip, bytes);
 }
 
 /* ---- saving the guest ---- */
 
-static struct vmcb_segment save_table(const struct table_register *table)
+static void save_table(struct vmcb_segment *to, const struct table_register *table)
 {
-    return (struct vmcb_segment){.limit = table->limit, .base = table->base};
+    to->limit = table->limit;
+    to->base = table->base;
 }
 
-static void save_guest(struct vcpu *v)
+static void save_guest(struct vcpu *v, u8 *ram)
 {
     const struct cpu_state *s = &v->state;
     const struct vmcb_control *c = &s->svm.control;
-    const hpa_t at = {s->svm.vmcb + VMCB_SAVE};
     struct vmcb_save save;
 
-    memory_read(v->memory, at, &save, sizeof(save));
-    save.es = svm_segment_save(&s->seg[SEG_ES]);
-    save.cs = svm_segment_save(&s->seg[SEG_CS]);
-    save.ss = svm_segment_save(&s->seg[SEG_SS]);
-    save.ds = svm_segment_save(&s->seg[SEG_DS]);
-    save.gdtr = save_table(&s->gdtr);
-    save.idtr = save_table(&s->idtr);
+    if (ram != NULL)
+        memcpy(&save, ram + VMCB_SAVE, sizeof(save));
+    else
+        memory_read(v->memory, (hpa_t){s->svm.vmcb + VMCB_SAVE}, &save, sizeof(save));
+    svm_segment_save(&save.es, &s->seg[SEG_ES]);
+    svm_segment_save(&save.cs, &s->seg[SEG_CS]);
+    svm_segment_save(&save.ss, &s->seg[SEG_SS]);
+    svm_segment_save(&save.ds, &s->seg[SEG_DS]);
+    save_table(&save.gdtr, &s->gdtr);
+    save_table(&save.idtr, &s->idtr);
     save.cpl = v->cpl;
     save.efer = s->efer;
     save.cr4 = s->cr4;
@@ -120,7 +139,7 @@ static void save_guest(struct vcpu *v)
         save.int_from = s->last_int_from;
         save.int_to = s->last_int_to;
     }
-    memory_write(v->memory, at, &save, sizeof(save));
+    store(v, ram, VMCB_SAVE, &save, sizeof(save));
 }
 
 /* ---- reloading the host ---- */
@@ -146,12 +165,14 @@ static void load_host(struct vcpu *v)
     const struct svm_host *host = &s->svm.host;
     const struct vmcb_control *c = &s->svm.control;
 
-    s->seg[SEG_ES] = svm_segment_load(&host->es);
-    s->seg[SEG_CS] = svm_segment_load(&host->cs);
-    s->seg[SEG_SS] = svm_segment_load(&host->ss);
-    s->seg[SEG_DS] = svm_segment_load(&host->ds);
-    s->gdtr = (struct table_register){host->gdtr_base, host->gdtr_limit, {0}};
-    s->idtr = (struct table_register){host->idtr_base, host->idtr_limit, {0}};
+    svm_segment_load(&s->seg[SEG_ES], &host->es);
+    svm_segment_load(&s->seg[SEG_CS], &host->cs);
+    svm_segment_load(&s->seg[SEG_SS], &host->ss);
+    svm_segment_load(&s->seg[SEG_DS], &host->ds);
+    s->gdtr.base = host->gdtr_base;
+    s->gdtr.limit = host->gdtr_limit;
+    s->idtr.base = host->idtr_base;
+    s->idtr.limit = host->idtr_limit;
     s->efer = host->efer;
     s->cr0 = host->cr0 | CR0_PE;
     s->cr3 = host->cr3;
@@ -185,19 +206,22 @@ static void leave_guest(struct vcpu *v)
     s->shadow = 0;
     s->monitor_address = 0;
     s->pending_debug = (s->svm.host.rflags & FLAG_TF) != 0 ? DR6_BS : 0;
-    v->vectoring = (struct vectoring){0};
+    v->vectoring.info = 0;
+    v->vectoring.length = 0;
     v->event.kind = EVENT_NONE;
 }
 
 void svm_exit(struct vcpu *v)
 {
+    u8 *ram = vmcb_ram(v);
+
     flags_commit(v);
     LOG(LOG_INT, "CPU %u: #VMEXIT %x EXITINFO1 %llx EXITINFO2 %llx at %04x:%llx", v->index,
         v->exit.reason, (unsigned long long)v->exit.qualification,
         (unsigned long long)v->exit.physical, v->state.seg[SEG_CS].selector,
         (unsigned long long)v->state.reg[REG_RIP]);
-    record(v);
-    save_guest(v);
+    record(v, ram);
+    save_guest(v, ram);
     leave_guest(v);
     load_host(v);
     if (!load_pdptes(v)) {
@@ -211,13 +235,14 @@ void svm_exit(struct vcpu *v)
 void svm_exit_invalid(struct vcpu *v)
 {
     struct vmcb_control *c = &v->state.svm.control;
+    u8 *ram = vmcb_ram(v);
 
     c->exit_code = ~(u64)0;
     c->exit_info1 = 0;
     c->exit_info2 = 0;
     c->exit_int_info = 0;
     c->exit_int_error = 0;
-    STORE_CONTROL(v, exit_code, exit_int_error);
+    STORE_CONTROL(v, ram, exit_code, exit_int_error);
     v->state.svm.gif_clear = 1;
     v->attention = true;
 }

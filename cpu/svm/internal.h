@@ -26,8 +26,8 @@ const struct svm_rule *svm_check(const struct vcpu *v, const struct vmcb_save *s
 
 /* ---- entry.c ---- */
 /* A register to its place in the VMCB, and back. */
-struct vmcb_segment svm_segment_save(const struct segment *s);
-struct segment svm_segment_load(const struct vmcb_segment *s);
+void svm_segment_save(struct vmcb_segment *to, const struct segment *from);
+void svm_segment_load(struct segment *to, const struct vmcb_segment *from);
 /* The form that the processor holds of an address that is not canonical. */
 u64 svm_canonical(const struct vcpu *v, u64 address);
 
