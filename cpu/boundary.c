@@ -135,6 +135,17 @@ static void take_init(struct vcpu *v)
     v->state.sipi_vector = sipi_vector;
 }
 
+/* APM Vol 2 15.30.1, VM_CR.R_INIT. */
+static void redirect_init(struct vcpu *v)
+{
+    enum { INIT_REDIRECTED = 1 };
+
+    wake(v);
+    v->state.init_pending = 0;
+    (void)raise_error(v, VEC_SX, INIT_REDIRECTED);
+    event_deliver_exception(v);
+}
+
 static void take_sipi(struct vcpu *v)
 {
     struct segment *cs = &v->state.seg[SEG_CS];
@@ -164,7 +175,10 @@ static bool init_taken(struct vcpu *v)
 {
     if (!init_ready(&v->state))
         return false;
-    take_init(v);
+    if ((v->state.svm.vm_cr & VM_CR_R_INIT) != 0)
+        redirect_init(v);
+    else
+        take_init(v);
     return true;
 }
 

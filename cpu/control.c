@@ -62,6 +62,20 @@ static bool may_enter_long_mode(const struct vcpu *v)
            (tr_type & 8) != 0;
 }
 
+static bool cr0_valid(const struct vcpu *v, u64 value)
+{
+    const struct cpu_state *s = &v->state;
+
+    if (value >> 32 != 0 || (value & (CR0_PG | CR0_PE)) == CR0_PG ||
+        (value & (CR0_NW | CR0_CD)) == CR0_NW || !vmx_cr0_allowed(v, value))
+        return false;
+    if (((s->cr0 ^ value) & CR0_PG) == 0)
+        return true;
+    if ((value & CR0_PG) != 0)
+        return (s->efer & EFER_LME) == 0 || may_enter_long_mode(v);
+    return (s->cr4 & CR4_PCIDE) == 0 && !mode64(v);
+}
+
 bool cr0_write(struct vcpu *v, u64 value)
 {
     const u64 known =
@@ -69,15 +83,8 @@ bool cr0_write(struct vcpu *v, u64 value)
     struct cpu_state *s = &v->state;
     const u64 changed = s->cr0 ^ value;
 
-    if (value >> 32 != 0 || (value & (CR0_PG | CR0_PE)) == CR0_PG ||
-        (value & (CR0_NW | CR0_CD)) == CR0_NW || !vmx_cr0_allowed(v, value))
+    if (!cr0_valid(v, value))
         return RAISE_GP0(v);
-    if ((changed & CR0_PG) != 0) {
-        if ((value & CR0_PG) != 0 && (s->efer & EFER_LME) != 0 && !may_enter_long_mode(v))
-            return RAISE_GP0(v);
-        if ((value & CR0_PG) == 0 && ((s->cr4 & CR4_PCIDE) != 0 || mode64(v)))
-            return RAISE_GP0(v);
-    }
     if ((changed & (CR0_PG | CR0_CD | CR0_NW)) != 0 && !pdptes_reload(v, value, s->cr3, s->cr4))
         return false;
     s->cr0 = (value & known) | CR0_ET;
@@ -89,18 +96,20 @@ bool cr0_write(struct vcpu *v, u64 value)
     return true;
 }
 
+static bool cr3_valid(const struct vcpu *v, u64 value)
+{
+    const u64 keep = (v->state.cr4 & CR4_PCIDE) != 0 ? CR3_KEEP : 0;
+
+    return !long_mode(v) || (value & ~keep & physical_reserved(v)) == 0;
+}
+
 bool cr3_write(struct vcpu *v, u64 value)
 {
     const bool keep = (v->state.cr4 & CR4_PCIDE) != 0 && (value & CR3_KEEP) != 0;
 
-    if ((v->state.cr4 & CR4_PCIDE) != 0)
-        value &= ~CR3_KEEP;
-    if (long_mode(v)) {
-        if ((value & physical_reserved(v)) != 0)
-            return RAISE_GP0(v);
-    } else {
-        value &= 0xffffffff;
-    }
+    if (!cr3_valid(v, value))
+        return RAISE_GP0(v);
+    value &= long_mode(v) ? ~physical_reserved(v) : 0xffffffff;
     if (!pdptes_reload(v, v->state.cr0, value, v->state.cr4))
         return false;
     v->state.cr3 = value;
@@ -131,17 +140,35 @@ u64 cr4_known(const struct vcpu *v)
     return known;
 }
 
+static bool cr4_valid(const struct vcpu *v, u64 value)
+{
+    const struct cpu_state *s = &v->state;
+    const u64 changed = s->cr4 ^ value;
+
+    if ((value & ~cr4_known(v)) != 0 || !vmx_cr4_allowed(v, value))
+        return false;
+    if (long_mode(v) && ((value & CR4_PAE) == 0 || (changed & CR4_LA57) != 0))
+        return false;
+    return (changed & value & CR4_PCIDE) == 0 || (long_mode(v) && (s->cr3 & 0xfff) == 0);
+}
+
+bool cr_valid(const struct vcpu *v, u32 number, u64 value)
+{
+    switch (number) {
+    case 0: return cr0_valid(v, value);
+    case 3: return cr3_valid(v, value);
+    case 4: return cr4_valid(v, value);
+    case 8: return value <= 15;
+    default: return true;
+    }
+}
+
 bool cr4_write(struct vcpu *v, u64 value)
 {
     struct cpu_state *s = &v->state;
     const u64 changed = s->cr4 ^ value;
-    const u64 rising = changed & value;
 
-    if ((value & ~cr4_known(v)) != 0 || !vmx_cr4_allowed(v, value))
-        return RAISE_GP0(v);
-    if (long_mode(v) && ((value & CR4_PAE) == 0 || (changed & CR4_LA57) != 0))
-        return RAISE_GP0(v);
-    if ((rising & CR4_PCIDE) != 0 && (!long_mode(v) || (s->cr3 & 0xfff) != 0))
+    if (!cr4_valid(v, value))
         return RAISE_GP0(v);
     if ((changed & (CR4_PAE | CR4_PSE | CR4_PGE | CR4_SMEP)) != 0 &&
         !pdptes_reload(v, s->cr0, s->cr3, value))

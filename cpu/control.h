@@ -115,6 +115,8 @@ static ALWAYS_INLINE bool pdpte_valid(const struct vcpu *v, u64 pdpte)
     return (pdpte & 1) == 0 || (pdpte & pdpte_reserved(v)) == 0;
 }
 
+/* May MOV store this in a control register now? If not, it is #GP(0). */
+bool cr_valid(const struct vcpu *v, u32 number, u64 value);
 /* CR4 bits that this CPU model has. */
 u64 cr4_known(const struct vcpu *v);
 /* EFER bits that this CPU has and may set now. */

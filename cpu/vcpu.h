@@ -41,6 +41,7 @@ enum vector {
     VEC_MC = 18,
     VEC_XM = 19,
     VEC_VE = 20,
+    VEC_SX = 30,
 };
 
 enum event_kind {

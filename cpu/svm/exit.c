@@ -2,6 +2,7 @@
 /* #VMEXIT: APM Vol 2 15.6, in its order. */
 #include "cpu/control.h"
 #include "cpu/flags.h"
+#include "cpu/svm/exits.h"
 #include "cpu/svm/internal.h"
 #include "cpu/transfer.h"
 
@@ -216,10 +217,10 @@ void svm_exit(struct vcpu *v)
     u8 *ram = vmcb_ram(v);
 
     flags_commit(v);
-    LOG(LOG_INT, "CPU %u: #VMEXIT %x EXITINFO1 %llx EXITINFO2 %llx at %04x:%llx", v->index,
-        v->exit.reason, (unsigned long long)v->exit.qualification,
-        (unsigned long long)v->exit.physical, v->state.seg[SEG_CS].selector,
-        (unsigned long long)v->state.reg[REG_RIP]);
+    LOG(LOG_INT, "CPU %u: #VMEXIT %x (%s) EXITINFO1 %llx EXITINFO2 %llx at %04x:%llx", v->index,
+        v->exit.reason, svm_exit_find(v->exit.reason)->name,
+        (unsigned long long)v->exit.qualification, (unsigned long long)v->exit.physical,
+        v->state.seg[SEG_CS].selector, (unsigned long long)v->state.reg[REG_RIP]);
     record(v, ram);
     save_guest(v, ram);
     leave_guest(v);

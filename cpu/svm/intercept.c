@@ -59,8 +59,11 @@ static bool on_mov_from_cr(struct vcpu *v, const struct insn *in)
 static bool on_mov_to_cr(struct vcpu *v, const struct insn *in)
 {
     const u64 info = assist(v, ASSIST_MOV_CR | in->rm);
-    const u64 changed = reg_read(v, in->rm, mode64(v) ? 8 : 4) ^ v->state.cr0;
+    const u64 value = reg_read(v, in->rm, mode64(v) ? 8 : 4);
+    const u64 changed = value ^ v->state.cr0;
 
+    if (!cr_valid(v, in->reg, value))
+        return true;
     if (!with_info(v, SVM_EXIT_CR_WRITE + in->reg, info, 0))
         return false;
     return in->reg != 0 || (changed & ~(CR0_TS | CR0_MP | CR0_ET)) == 0 ||

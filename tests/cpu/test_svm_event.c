@@ -122,6 +122,17 @@ START_TEST(clgi_holds_smi_and_init)
 }
 END_TEST
 
+START_TEST(redirected_init_is_a_security_exception)
+{
+    v->state.svm.vm_cr = VM_CR_R_INIT;
+    event_signal_init(v);
+    RUN("\x90", 1);
+    at_handler(VEC_SX);
+    ck_assert_uint_eq(pushed(0), 1);
+    ck_assert_uint_eq(v->state.init_pending, 0);
+}
+END_TEST
+
 START_TEST(vmrun_sets_gif_and_the_exit_clears_it)
 {
     RUN("\x0f\x01\xdd", 1);
@@ -442,6 +453,7 @@ static void add(Suite *suite)
     tcase_add_loop_test(tc, stopped_int_n_and_int3_are_reported_by_their_types, 0, 2);
     tcase_add_test(tc, clgi_holds_interrupts_and_nmis_until_stgi);
     tcase_add_test(tc, clgi_holds_smi_and_init);
+    tcase_add_test(tc, redirected_init_is_a_security_exception);
     tcase_add_test(tc, vmrun_sets_gif_and_the_exit_clears_it);
     tcase_add_test(tc, clearing_svme_sets_gif);
     tcase_add_test(tc, interrupt_exits_and_stays_pending);

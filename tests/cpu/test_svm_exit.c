@@ -147,6 +147,18 @@ START_TEST(write_intercept_comes_before_the_selective_one)
 }
 END_TEST
 
+START_TEST(exceptions_of_mov_to_cr_come_before_the_intercept)
+{
+    intercept(SVM_EXIT_CR_WRITE);
+    intercept(SVM_EXIT_CR_WRITE + 3);
+    intercept(SVM_EXIT_CR_WRITE + 4);
+    v->state.reg[REG_RCX] = _i == 0 ? save.cr0 | CR0_NW : (u64)1 << 50;
+    run_into(_i == 0 ? "\x0f\x22\xc1" : _i == 1 ? "\x0f\x22\xd9" : "\x0f\x22\xe1", 3, 1);
+    ck_assert(in_svm_guest(v));
+    at_handler(VEC_GP);
+}
+END_TEST
+
 START_TEST(mwait_with_an_armed_monitor_has_an_intercept_of_its_own)
 {
     intercept(SVM_EXIT_MWAIT_ARMED);
@@ -357,6 +369,7 @@ static void add(Suite *suite)
                         ARRAY_SIZE(instruction_exits));
     tcase_add_test(tc, mov_to_cr0_of_ts_and_mp_is_not_selected);
     tcase_add_test(tc, write_intercept_comes_before_the_selective_one);
+    tcase_add_loop_test(tc, exceptions_of_mov_to_cr_come_before_the_intercept, 0, 3);
     tcase_add_test(tc, mwait_with_an_armed_monitor_has_an_intercept_of_its_own);
     tcase_add_test(tc, io_crossing_into_the_map_exits);
     tcase_add_test(tc, last_port_is_followed_by_three_bits_of_the_map);

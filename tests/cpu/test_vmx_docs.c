@@ -3,25 +3,11 @@
  * docs/vmx.md says what the tables say. NESTBOX_WRITE_DOCS=1 writes its generated part anew, which
  * is everything from the marker on.
  */
+#include "tests/cpu/generated.h"
 #include "tests/cpu/vmx_guest.h"
-
-#include <stdarg.h>
-#include <stdio.h>
 
 #define DOCUMENT TESTS_FOLDER "/../docs/vmx.md"
 #define MARKER "<!-- from here on written by tests/cpu/test_vmx_docs.c -->\n"
-
-static char text[1 << 18];
-static size_t length;
-
-__attribute__((format(printf, 1, 2))) static void line(const char *format, ...)
-{
-    va_list list;
-
-    va_start(list, format);
-    length += (size_t)vsnprintf(text + length, sizeof(text) - length, format, list);
-    va_end(list);
-}
 
 static void write_controls(void)
 {
@@ -75,34 +61,13 @@ static void write_msrs(void)
 
 START_TEST(document_says_what_the_tables_say)
 {
-    static char document[1 << 18];
-    FILE *file = fopen(DOCUMENT, "r");
-    char *generated;
-    size_t size;
-
-    ck_assert_ptr_nonnull(file);
-    size = fread(document, 1, sizeof(document) - 1, file);
-    document[size] = '\0';
-    (void)fclose(file);
-    generated = strstr(document, MARKER);
-    ck_assert_ptr_nonnull(generated);
-    generated += strlen(MARKER);
     write_controls();
     write_msrs();
     write_rules("Rules of VM entry: controls", vmx_control_rules, vmx_control_rules_count);
     write_rules("Rules of VM entry: host state", vmx_host_rules, vmx_host_rules_count);
     write_rules("Rules of VM entry: guest state", vmx_guest_rules, vmx_guest_rules_count);
     write_fields();
-    if (getenv("NESTBOX_WRITE_DOCS") != NULL) {
-        *generated = '\0';
-        file = fopen(DOCUMENT, "w");
-        ck_assert_ptr_nonnull(file);
-        (void)fprintf(file, "%s%s", document, text);
-        (void)fclose(file);
-        return;
-    }
-    ck_assert_msg(strcmp(generated, text) == 0, "docs/vmx.md is not up to date: run this test with "
-                                                "NESTBOX_WRITE_DOCS=1");
+    compare_or_write(DOCUMENT, MARKER);
 }
 END_TEST
 
