@@ -300,6 +300,53 @@ def vmx():
         put("vmx", f"random{number}", bytes([number % 4, number & 1]) + body)
 
 
+# ---- svm: settings, operations ----
+
+def svm():
+    rng = random.Random(5)
+    field, spoil, vmrun, anywhere, vmload, vmsave, gif, invlpga, msr, valid, raw, repair = range(12)
+    store, npt, maps, code, event, time, go_on = range(12, 19)
+    nested, intercepts, exceptions, virtual = 8, 1, 2, 0x10
+    legacy, pae, paged_real = 0x400, 0x800, 0xc00
+
+    def good(bits):
+        return bytes([valid, 0]) + struct.pack("<H", bits)
+
+    def enter(bits, *parts):
+        """A good VMCB and a guest of these instructions (indices as in the target), three times entered."""
+        program = bytes([code, len(parts), *parts])
+        return good(bits) + program + bytes([vmrun, 0, 40, vmrun, 0, 40, go_on, 20, vmrun, 0, 9])
+
+    def some(kind, length, count):
+        return b"".join(bytes([kind]) + rng.randbytes(length) for _ in range(count))
+
+    programs = {"cpuid": (0,), "calls": (1, 2, 3, 4), "gif": (5, 6, 7, 8), "cr": (9, 10, 11, 12, 45), "msr": (13, 14),
+                "io": (15, 16, 17, 18), "memory": (28, 29, 19), "events": (30, 31, 32, 33, 34, 35),
+                "idle": (20, 21, 22, 47, 48), "tables": (24, 25, 26, 44), "debug": (39, 40, 42, 43)}
+    for number, (name, parts) in enumerate(programs.items()):
+        guests = b"".join(enter(bits, *parts) for bits in (nested, nested | intercepts, exceptions, nested | virtual))
+        put("svm", name, bytes([number % 4, number % 3 << 2]) + guests)
+    for number in range(12):
+        parts = (2, 20, 14, 15, 30, 28)[number % 6:] + (0,)
+        bits = (nested, nested | legacy, nested | pae, nested | paged_real)[number % 4]
+        put("svm", f"modes{number}", bytes([number % 4, number // 4 << 2]) + b"".join(
+            enter(bits | more, *parts) for more in (0, intercepts, exceptions | 0x80, 0x1000, 0x200, virtual | 0x100)))
+    for number in range(6):
+        mixed = good(nested) + some(field, 14, 2) + bytes([vmrun, 0, 60]) + some(event, 2, 1) + bytes([vmrun, 0, 60])
+        put("svm", f"fields{number}", bytes([number % 4, number % 3 << 2]) + mixed * 4)
+    spoiled = some(spoil, 4, 2) + bytes([vmrun, 0, 30, vmrun, 1, 30])
+    put("svm", "spoiled", b"\0\0" + (good(0) + spoiled + good(nested)) * 4)
+    put("svm", "anywhere", b"\1\0" + good(1) + some(anywhere, 12, 20) + some(vmload, 8, 6) + some(vmsave, 8, 6))
+    put("svm", "registers", b"\2\0" + good(nested) + some(msr, 10, 12) + some(gif, 1, 3) + some(invlpga, 9, 4) +
+        bytes([vmrun, 0, 100]))
+    for number in range(6):
+        walks = b"".join(some(npt, 6, 3) + some(store, 8, 1) + bytes([vmrun, 0, 90, go_on, 90]) + good(nested)
+                         for _ in range(5))
+        put("svm", f"npt{number}", bytes([number % 4, number % 3 << 2]) + enter(nested, 28, 29, 2) + walks)
+    put("svm", "time", b"\3\0" + enter(nested | 0x110, 20, 33) + some(event, 2, 4) + some(time, 2, 2) +
+        some(maps, 3, 6) + some(raw, 8, 4) + bytes([repair, vmrun, 0, 50]))
+
+
 # ---- options: words ended by newlines ----
 
 OPTIONS = [
@@ -340,5 +387,6 @@ if __name__ == "__main__":
     devices()
     guests()
     vmx()
+    svm()
     options()
     cpu_config()
