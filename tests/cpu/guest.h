@@ -13,6 +13,7 @@
 #include "cpu/segment.h"
 #include "cpu/system.h"
 #include "cpu/transfer.h"
+#include "mmu/shadow/shadow.h"
 #include "tests/run_suite.h"
 
 #include <check.h>
@@ -62,6 +63,7 @@ enum {
 };
 
 static struct memory *memory;
+static const struct shadow_options *engine; /* of the MMU; NULL: walks */
 static struct code_cache *code;
 static struct vcpu *v;
 static u64 now, next_deadline;
@@ -199,6 +201,8 @@ UNUSED static void guest_create(const char *cpu)
     port_writes = 0;
     memory = memory_create(46);
     ck_assert(memory_add_ram(memory, "ram", (hpa_t){0}, RAM, &error));
+    if (engine != NULL)
+        (void)shadow_create(memory, engine);
     code = code_cache_create(memory, 1 << 20);
     v = vcpu_create(memory, code, &wires);
     v->now = &now;
