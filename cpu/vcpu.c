@@ -84,6 +84,9 @@ static void keep_over_init(struct cpu_state *to, const struct cpu_state *from)
     to->misc_enable = from->misc_enable;
     to->feature_control = from->feature_control;
     to->smbase = from->smbase;
+    to->svm.vm_cr = from->svm.vm_cr;
+    to->svm.hsave_pa = from->svm.hsave_pa;
+    to->svm.tsc_ratio = from->svm.tsc_ratio;
     to->tsc_aux = from->tsc_aux;
     to->mtrr_def_type = from->mtrr_def_type;
     memcpy(to->mtrr_fixed, from->mtrr_fixed, sizeof(to->mtrr_fixed));

@@ -133,6 +133,21 @@ START_TEST(redirected_init_is_a_security_exception)
 }
 END_TEST
 
+START_TEST(init_ends_the_guest_and_keeps_the_msrs)
+{
+    v->state.svm.hsave_pa = HSAVE;
+    put(L2_CODE, "\x90", 1);
+    vmrun();
+    event_signal_init(v);
+    (void)vcpu_run(v, 1);
+    ck_assert(!in_svm_guest(v));
+    ck_assert_uint_eq(v->state.reg[REG_RIP], 0xfff0);
+    ck_assert_uint_eq(v->state.efer, 0);
+    ck_assert_uint_eq(v->state.svm.hsave_pa, HSAVE);
+    ck_assert(svm_gif(v));
+}
+END_TEST
+
 START_TEST(vmrun_sets_gif_and_the_exit_clears_it)
 {
     RUN("\x0f\x01\xdd", 1);
@@ -454,6 +469,7 @@ static void add(Suite *suite)
     tcase_add_test(tc, clgi_holds_interrupts_and_nmis_until_stgi);
     tcase_add_test(tc, clgi_holds_smi_and_init);
     tcase_add_test(tc, redirected_init_is_a_security_exception);
+    tcase_add_test(tc, init_ends_the_guest_and_keeps_the_msrs);
     tcase_add_test(tc, vmrun_sets_gif_and_the_exit_clears_it);
     tcase_add_test(tc, clearing_svme_sets_gif);
     tcase_add_test(tc, interrupt_exits_and_stays_pending);
