@@ -45,8 +45,7 @@ struct virt_io virt_io_operand(const struct vcpu *v, const struct insn *in)
 
 bool virt_bitmap_bit(const struct vcpu *v, u64 address, u32 bit)
 {
-    u8 byte;
+    const u8 *byte = memory_peek(v->memory, (hpa_t){address + bit / 8}, 1);
 
-    memory_read(v->memory, (hpa_t){address + bit / 8}, &byte, 1);
-    return (byte >> (bit % 8) & 1) != 0;
+    return byte == NULL || (*byte >> (bit % 8) & 1) != 0;
 }

@@ -140,7 +140,8 @@ struct virt_io {
 };
 struct virt_io virt_io_operand(const struct vcpu *v, const struct insn *in);
 
-/* Is a bit of a bitmap in physical memory set? */
+/* Is a bit of a bitmap in physical memory set? Where there is no memory all are: a device is not
+ * read for it. */
 bool virt_bitmap_bit(const struct vcpu *v, u64 address, u32 bit);
 
 /* Length of the instruction that is executed. */

@@ -93,6 +93,7 @@ static bool exec_vmload(struct vcpu *v, const struct insn *in, struct operands *
     if (!may_execute(v) || !vmcb_operand(v, in, &vmcb) || exits(v, SVM_EXIT_VMLOAD, 0) ||
         !translate_vmcb(v, ACCESS_READ, &vmcb))
         return false;
+    vcpu_commit_time(v);
     memory_read(v->memory, (hpa_t){vmcb + VMCB_SAVE}, &save, sizeof(save));
     load_segment(v, SEG_FS, &save.fs);
     load_segment(v, SEG_GS, &save.gs);
@@ -122,6 +123,7 @@ static bool exec_vmsave(struct vcpu *v, const struct insn *in, struct operands *
         !translate_vmcb(v, ACCESS_WRITE, &vmcb))
         return false;
     at.v = vmcb + VMCB_SAVE;
+    vcpu_commit_time(v);
     memory_read(v->memory, at, &save, sizeof(save));
     svm_segment_save(&save.fs, &s->seg[SEG_FS]);
     svm_segment_save(&save.gs, &s->seg[SEG_GS]);

@@ -13,6 +13,7 @@ static struct pt_rules rules_of(const struct audit *a, union shadow_role role)
         .pse = role.pse,
         .nx = role.nx,
         .gbpages = role.gbpages,
+        .bit8_reserved = role.bit8_reserved,
         .stage2 = role.stage2,
         .pdpt = is_pdpt(role),
         .ad = role.stage2 && !role.ad_disabled,

@@ -63,6 +63,7 @@ static const struct flag_name {
     {{.nx = 1}, "nx"},
     {{.pse = 1}, "pse"},
     {{.gbpages = 1}, "gbpages"},
+    {{.bit8_reserved = 1}, "bit8-reserved"},
     {{.ad_disabled = 1}, "no-ad"},
     {{.execonly = 1}, "execonly"},
     {{.mbec = 1}, "mbec"},

@@ -16,6 +16,7 @@ union shadow_role shadow_root_role(union mmu_role cpu, bool parity)
     role.nx = cpu.nx;
     role.pse = cpu.pse;
     role.gbpages = cpu.gbpages;
+    role.bit8_reserved = cpu.bit8_reserved;
     role.smm = cpu.smm;
     role.guest_mode = cpu.guest_mode;
     role.stage2 = cpu.stage2;

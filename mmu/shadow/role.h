@@ -31,6 +31,7 @@ union shadow_role {
         u64 nx : 1; /* else bit 63 is reserved */
         u64 pse : 1; /* 4 MiB pages */
         u64 gbpages : 1; /* 1 GiB pages */
+        u64 bit8_reserved : 1; /* AMD: in entries above level 2 that name a table */
         u64 ad_disabled : 1; /* accessed and dirty flags are not kept: EPT with EPTP bit 6 clear */
         u64 execonly : 1; /* EPT: X without R is not a misconfiguration */
         u64 mbec : 1; /* EPT: bit 10 is execution for user pages */
@@ -55,7 +56,7 @@ union shadow_role {
         /* PDPTEs in memory: which 32 bytes of the frame hold the four of them. Roots only. */
         u64 pdpt : 7;
 
-        u64 reserved : 5;
+        u64 reserved : 4;
     };
 };
 

@@ -121,6 +121,29 @@ START_TEST(bit_7_of_a_pml4_entry_is_reserved)
 }
 END_TEST
 
+/* APM Vol 2 5.3.3; Intel's processors ignore it. A large page has its G flag there. */
+START_TEST(bit_8_of_upper_entries_to_tables_is_reserved_if_the_role_says_so)
+{
+    static const u64 places[] = {PML4, PDPT, PD};
+    struct guest *g = guest_4level();
+    union mmu_role role = role_of(PAGING_4LEVEL);
+
+    for (u32 i = 0; i < ARRAY_SIZE(places); i++) {
+        const u64 entry = (places[i] + 0x1000) | P | W;
+
+        put64(g, places[i], entry | 1 << 8);
+        role.bit8_reserved = 0;
+        set(g, role, NULL);
+        ck_assert_uint_ne(fault_of(g, 0, ACCESS_READ) & PF_RESERVED, PF_RESERVED);
+        role.bit8_reserved = 1;
+        set(g, role, NULL);
+        ck_assert_uint_eq(fault_of(g, 0, ACCESS_READ) & PF_RESERVED, i < 2 ? PF_RESERVED : 0);
+        put64(g, places[i], entry);
+    }
+    guest_destroy(g);
+}
+END_TEST
+
 START_TEST(address_bits_at_maxphyaddr_are_reserved_at_each_level)
 {
     static const u64 entries[] = {PML4, PDPT, PD, PT};
@@ -438,7 +461,9 @@ RUN_TESTS("walk", without_paging_linear_is_physical, four_levels_lead_to_a_page,
           five_levels_lead_to_a_page, each_index_comes_from_its_own_bits,
           a_non_canonical_address_is_no_page_fault, no_address_hits_an_empty_bank,
           large_pages_of_2_mib_and_1_gib_are_mapped, without_1_gib_pages_their_bit_is_reserved,
-          bit_7_of_a_pml4_entry_is_reserved, address_bits_at_maxphyaddr_are_reserved_at_each_level,
+          bit_7_of_a_pml4_entry_is_reserved,
+          bit_8_of_upper_entries_to_tables_is_reserved_if_the_role_says_so,
+          address_bits_at_maxphyaddr_are_reserved_at_each_level,
           large_page_offset_bits_are_reserved, nx_is_reserved_without_nxe,
           a_not_present_entry_has_no_reserved_bits,
           the_32_bit_format_has_two_levels_of_4_byte_entries,
