@@ -170,15 +170,10 @@ static bool gpat_valid(const struct vcpu *v, const struct vmcb_save *save)
 /* Without nested paging they are loaded now, as by MOV to CR3. */
 static bool pdptes_valid(const struct vcpu *v, const struct vmcb_save *save)
 {
-    const u64 reserved = physical_reserved(v) | BITS(2, 1) | BITS(8, 5);
-
     if (nested(v) || !pae_paging(save->cr0, save->cr4, save->efer))
         return true;
     for (u32 i = 0; i < 4; i++) {
-        const u64 at = (save->cr3 & 0xffffffe0) + 8 * (u64)i;
-        const u64 entry = mmu_read_physical(v->mmu, (gpa_t){at}, 8);
-
-        if ((entry & 1) != 0 && (entry & reserved) != 0)
+        if (!pdpte_valid(v, mmu_read_physical(v->mmu, pdpte_address(save->cr3, i), 8)))
             return false;
     }
     return true;

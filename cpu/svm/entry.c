@@ -110,7 +110,7 @@ static void load_pdptes(struct vcpu *v)
     if (!pae_paging(s->cr0, s->cr4, s->efer) || svm_nested_paging(v))
         return;
     for (u32 i = 0; i < 4; i++)
-        s->pdpte[i] = mmu_read_physical(v->mmu, (gpa_t){(s->cr3 & 0xffffffe0) + 8 * (u64)i}, 8);
+        s->pdpte[i] = mmu_read_physical(v->mmu, pdpte_address(s->cr3, i), 8);
 }
 
 static void load_guest(struct vcpu *v, const struct vmcb_save *save)

@@ -147,14 +147,13 @@ static void save_guest(struct vcpu *v, u8 *ram)
 
 static bool load_pdptes(struct vcpu *v)
 {
-    const u64 reserved = physical_reserved(v) | BITS(2, 1) | BITS(8, 5);
     struct cpu_state *s = &v->state;
 
     if (!pae_paging(s->cr0, s->cr4, s->efer))
         return true;
     for (u32 i = 0; i < 4; i++) {
-        s->pdpte[i] = mmu_read_physical(v->mmu, (gpa_t){(s->cr3 & 0xffffffe0) + 8 * (u64)i}, 8);
-        if ((s->pdpte[i] & 1) != 0 && (s->pdpte[i] & reserved) != 0)
+        s->pdpte[i] = mmu_read_physical(v->mmu, pdpte_address(s->cr3, i), 8);
+        if (!pdpte_valid(v, s->pdpte[i]))
             return false;
     }
     return true;
