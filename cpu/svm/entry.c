@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* VMRUN: APM Vol 2 15.5, in its order. */
 #include "cpu/control.h"
+#include "cpu/explain.h"
 #include "cpu/flags.h"
 #include "cpu/mem.h"
 #include "cpu/segment.h"
@@ -171,9 +172,29 @@ static void switch_asid(struct vcpu *v)
     vcpu_tlb_refresh(v);
 }
 
-static void note_rule(struct vcpu *v, const struct svm_rule *rule)
+/* In words, if the user asks for it (--explain). */
+static COLD void explain_rule(struct vcpu *v, const struct svm_rule *rule,
+                              const struct vmcb_save *save)
+{
+    const struct vmcb_field *field = vmcb_field_find(rule->field);
+    const u64 vmcb = v->state.svm.vmcb;
+    u64 value = 0;
+
+    memory_read(v->memory, (hpa_t){vmcb + field->offset}, &value,
+                field->size < sizeof(value) ? field->size : sizeof(value));
+    explain_begin(v, v->insn_rip, "VMRUN of the VMCB at %llx ends with #VMEXIT(INVALID)",
+                  (unsigned long long)vmcb);
+    EXPLAIN_LINE("rule", "%s: %s", rule->name, rule->words);
+    EXPLAIN_LINE("field", "%03x %s = %llx", field->offset, field->name, (unsigned long long)value);
+    EXPLAIN_LINE("guest", "%04x:%llx", save->cs.selector, (unsigned long long)save->rip);
+    EXPLAIN_LINE("manual", "%s", rule->ref);
+}
+
+static void note_rule(struct vcpu *v, const struct svm_rule *rule, const struct vmcb_save *save)
 {
     v->vmrun_rule = rule;
+    if (explain_wanted())
+        explain_rule(v, rule, save);
     LOG(LOG_GUEST_ERROR, "CPU %u: VMRUN of %llx refused: %s: not so that %s (VMCB offset %03x), %s",
         v->index, (unsigned long long)v->state.svm.vmcb, rule->name, rule->words, rule->field,
         rule->ref);
@@ -204,7 +225,7 @@ void svm_enter(struct vcpu *v, u64 vmcb)
     keep_host(v);
     broken = svm_check(v, save);
     if (broken != NULL) {
-        note_rule(v, broken);
+        note_rule(v, broken, save);
         svm_exit_invalid(v);
         return;
     }
