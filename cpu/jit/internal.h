@@ -44,7 +44,9 @@ extern const u8 host_of[REG_COUNT];
  * taken the instructions from the budget. */
 enum { JIT_HEAD = 14 };
 
-/* Translate; false: not this block. cpu/jit/translate.c. */
+/* Before anything else of cpu/jit/translate.c. */
+void jit_classify_rows(void);
+/* Translate; false: not this block. */
 bool jit_translate(struct jit *jit, struct block *block);
 
 /* ---- one block in translation ---- */

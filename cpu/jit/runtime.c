@@ -147,6 +147,7 @@ struct jit *jit_create(struct code_cache *code, u8 *room, u64 size, u8 heat)
     jit->heat = heat;
     jit->room = room;
     jit->end = room + size;
+    jit_classify_rows();
     emit_shared(jit);
     jit->enter = (const struct insn *(*)(struct vcpu *, const u8 *))(uintptr_t)room;
     return jit;

@@ -2,58 +2,84 @@
 /*
  * From records to machine code: mostly the same instruction again, with other registers and with
  * [RAX] for its memory operand. What the row does not say (which flags are undefined, and what this
- * emulator makes of them) is in the classes below. See internal.h.
+ * emulator makes of them) is in the kinds below. See internal.h.
  */
 #include "cpu/jit/internal.h"
 #include "cpu/stamp.h"
 
-enum class {
-    CLASS_NONE, /* not translated */
-    CLASS_MOVE, /* touches no flag, or only reads them */
-    CLASS_LEA,
-    CLASS_NOP,
-    CLASS_EXTEND, /* CBW, CWD and their wider forms */
-    CLASS_PUSH,
-    CLASS_POP,
-    CLASS_LEAVE,
-    CLASS_EXACT, /* all flags defined, all written */
-    CLASS_LOGIC, /* AF is cleared, as the host does (checked at start) */
-    CLASS_KEEP_CF, /* INC, DEC */
-    CLASS_SHIFT, /* AF is cleared, OF follows the rule for 1 */
-    CLASS_ROTATE, /* CF and OF only; OF follows the rule for 1 */
-    CLASS_IMUL, /* SF, ZF, PF of the result, AF is cleared */
-    CLASS_JCC,
-    CLASS_JMP,
-    CLASS_CALL,
-    CLASS_RET,
+enum kind {
+    KIND_NONE, /* not translated */
+    KIND_MOVE, /* touches no flag, or only reads them */
+    KIND_LEA,
+    KIND_NOP,
+    KIND_EXTEND, /* CBW, CWD and their wider forms */
+    KIND_PUSH,
+    KIND_POP,
+    KIND_LEAVE,
+    KIND_EXACT, /* all flags defined, all written */
+    KIND_LOGIC, /* AF is cleared, as the host does (checked at start) */
+    KIND_KEEP_CF, /* INC, DEC */
+    KIND_SHIFT, /* AF is cleared, OF follows the rule for 1 */
+    KIND_ROTATE, /* CF and OF only; OF follows the rule for 1 */
+    KIND_IMUL, /* SF, ZF, PF of the result, AF is cleared */
+    KIND_JCC,
+    KIND_JMP,
+    KIND_CALL,
+    KIND_RET,
 };
 
 static const struct {
     const char *name;
-    u8 class;
-} classes[] = {
-    {"mov", CLASS_MOVE},       {"movzx", CLASS_MOVE},     {"movsx", CLASS_MOVE},
-    {"movsxd", CLASS_MOVE},    {"not", CLASS_MOVE},       {"bswap", CLASS_MOVE},
-    {"lea", CLASS_LEA},        {"nop", CLASS_NOP},        {"cbw", CLASS_EXTEND},
-    {"cwd", CLASS_EXTEND},     {"push", CLASS_PUSH},      {"pop", CLASS_POP},
-    {"leave", CLASS_LEAVE},    {"add", CLASS_EXACT},      {"adc", CLASS_EXACT},
-    {"sub", CLASS_EXACT},      {"sbb", CLASS_EXACT},      {"cmp", CLASS_EXACT},
-    {"neg", CLASS_EXACT},      {"and", CLASS_LOGIC},      {"or", CLASS_LOGIC},
-    {"xor", CLASS_LOGIC},      {"test", CLASS_LOGIC},     {"inc", CLASS_KEEP_CF},
-    {"dec", CLASS_KEEP_CF},    {"shl", CLASS_SHIFT},      {"shr", CLASS_SHIFT},
-    {"sar", CLASS_SHIFT},      {"rol", CLASS_ROTATE},     {"ror", CLASS_ROTATE},
-    {"imul", CLASS_IMUL},      {"jmp", CLASS_JMP},        {"call", CLASS_CALL},
-    {"ret", CLASS_RET},        {"prefetchw", CLASS_NOP},  {"prefetcht0", CLASS_NOP},
-    {"prefetcht1", CLASS_NOP}, {"prefetcht2", CLASS_NOP}, {"prefetchnta", CLASS_NOP},
+    u8 kind;
+} kinds[] = {
+    {"mov", KIND_MOVE},       {"movzx", KIND_MOVE},     {"movsx", KIND_MOVE},
+    {"movsxd", KIND_MOVE},    {"not", KIND_MOVE},       {"bswap", KIND_MOVE},
+    {"lea", KIND_LEA},        {"nop", KIND_NOP},        {"cbw", KIND_EXTEND},
+    {"cwd", KIND_EXTEND},     {"push", KIND_PUSH},      {"pop", KIND_POP},
+    {"leave", KIND_LEAVE},    {"add", KIND_EXACT},      {"adc", KIND_EXACT},
+    {"sub", KIND_EXACT},      {"sbb", KIND_EXACT},      {"cmp", KIND_EXACT},
+    {"neg", KIND_EXACT},      {"and", KIND_LOGIC},      {"or", KIND_LOGIC},
+    {"xor", KIND_LOGIC},      {"test", KIND_LOGIC},     {"inc", KIND_KEEP_CF},
+    {"dec", KIND_KEEP_CF},    {"shl", KIND_SHIFT},      {"shr", KIND_SHIFT},
+    {"sar", KIND_SHIFT},      {"rol", KIND_ROTATE},     {"ror", KIND_ROTATE},
+    {"imul", KIND_IMUL},      {"jmp", KIND_JMP},        {"call", KIND_CALL},
+    {"ret", KIND_RET},        {"prefetchw", KIND_NOP},  {"prefetcht0", KIND_NOP},
+    {"prefetcht1", KIND_NOP}, {"prefetcht2", KIND_NOP}, {"prefetchnta", KIND_NOP},
 };
 
-static enum class class_of(const struct insn_def *def) {
-    for (u32 i = 0; i < sizeof(classes) / sizeof(classes[0]);
-         i++){if (strcmp(classes[i].name, def->name) == 0) return (enum class)classes[i].class;}
-if (def->name[0] == 'j' && def->flags_read != 0) return CLASS_JCC;
-if (strncmp(def->name, "set", 3) == 0 || strncmp(def->name, "cmov", 4) == 0)
-    return def->flags_read != 0 ? CLASS_MOVE : CLASS_NONE;
-return CLASS_NONE;
+static enum kind kind_by_name(const struct insn_def *def)
+{
+    for (u32 i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (strcmp(kinds[i].name, def->name) == 0)
+            return (enum kind)kinds[i].kind;
+    }
+    if (def->name[0] == 'j' && def->flags_read != 0)
+        return KIND_JCC;
+    if (strncmp(def->name, "set", 3) == 0 || strncmp(def->name, "cmov", 4) == 0)
+        return def->flags_read != 0 ? KIND_MOVE : KIND_NONE;
+    return KIND_NONE;
+}
+
+/* By row; a pure function of the rows, made once. */
+static u8 kind_of_row[2048];
+
+void jit_classify_rows(void)
+{
+    const struct isa *isa = isa_get();
+
+    CHECK(isa_row_count(isa) <= sizeof(kind_of_row));
+    for (u32 i = 0; i < isa_row_count(isa); i++)
+        kind_of_row[i] = (u8)kind_by_name(&isa_row(isa, i)->def);
+}
+
+/* Records that raise #UD have a row of their own, outside the tables. */
+static enum kind kind_of(const struct insn_def *def)
+{
+    const uintptr_t offset = (uintptr_t)row_of(def) - (uintptr_t)isa_row(isa_get(), 0);
+
+    return offset < isa_row_count(isa_get()) * sizeof(struct row)
+               ? (enum kind)kind_of_row[offset / sizeof(struct row)]
+               : KIND_NONE;
 }
 
 static bool is_mem(const struct insn *in)
@@ -61,9 +87,9 @@ static bool is_mem(const struct insn *in)
     return (in->prefix & PREFIX_MEM) != 0;
 }
 
-static bool is_branch(enum class class)
+static bool is_branch(enum kind kind)
 {
-    return class >= CLASS_JCC;
+    return kind >= KIND_JCC;
 }
 
 /* The count of a shift by an immediate or by 1, which the processor masks. */
@@ -80,7 +106,7 @@ static bool takes_cl(const struct row *row) /* the count of a shift */
 }
 
 /* Operands that the generic form can say: registers by ModRM, memory, immediates, CL and 1. */
-static bool operands_known(const struct row *row, const struct insn *in, enum class class)
+static bool operands_known(const struct row *row, const struct insn *in, enum kind kind)
 {
     for (u32 i = 0; i < row->count; i++) {
         const struct operand *o = &row->operand[i];
@@ -100,7 +126,7 @@ static bool operands_known(const struct row *row, const struct insn *in, enum cl
         default: return false;
         }
     }
-    return class != CLASS_IMUL || (row->flags & ROW_MODRM) == 0 || row->map == MAP_0F ||
+    return kind != KIND_IMUL || (row->flags & ROW_MODRM) == 0 || row->map == MAP_0F ||
            row->opcode == 0x69 || row->opcode == 0x6b;
 }
 
@@ -109,34 +135,34 @@ enum { FAR_AWAY = 0x7fff0000 }; /* displacements up to here can be added to posi
 bool jit_knows(const struct insn *in, u32 mode)
 {
     const struct row *row = row_of(in->def);
-    const enum class class = class_of(in->def);
+    const enum kind kind = kind_of(in->def);
     const bool code64 = (mode & MODE_CODE64) != 0;
 
-    if (class == CLASS_NONE || (in->prefix & PREFIX_LOCK) != 0 || in->len == 0 ||
+    if (kind == KIND_NONE || (in->prefix & PREFIX_LOCK) != 0 || in->len == 0 ||
         in->def->intercept != INTERCEPT_NONE || (is_mem(in) && !jit_can_address(in, mode)))
         return false;
-    if (!operands_known(row, in, class))
+    if (!operands_known(row, in, kind))
         return false;
-    if (is_branch(class) || class == CLASS_PUSH || class == CLASS_POP || class == CLASS_LEAVE) {
+    if (is_branch(kind) || kind == KIND_PUSH || kind == KIND_POP || kind == KIND_LEAVE) {
         if (in->width != (code64 ? 8 : 4) || in->imm + FAR_AWAY > 2 * (u64)FAR_AWAY)
             return false;
-        if (class != CLASS_JCC && class != CLASS_JMP && stamp_stack_width(in, mode) != in->width)
+        if (kind != KIND_JCC && kind != KIND_JMP && stamp_stack_width(in, mode) != in->width)
             return false;
     }
-    if (class == CLASS_PUSH || class == CLASS_POP) /* of general registers and immediates */
-        return row->count == 1 && !is_mem(in) && !(class == CLASS_POP && in->rm == REG_RSP);
-    if (class == CLASS_SHIFT || class == CLASS_ROTATE)
-        return in->width >= 4 && !(class == CLASS_ROTATE && is_mem(in));
+    if (kind == KIND_PUSH || kind == KIND_POP) /* of general registers and immediates */
+        return row->count == 1 && !is_mem(in) && !(kind == KIND_POP && in->rm == REG_RSP);
+    if (kind == KIND_SHIFT || kind == KIND_ROTATE)
+        return in->width >= 4 && !(kind == KIND_ROTATE && is_mem(in));
     return true;
 }
 
 /* ---- which flags must be kept ---- */
 
 /* Might machine code leave in front of this record, with its predecessor's flags? */
-static bool may_leave(const struct insn *in, enum class class)
+static bool may_leave(const struct insn *in, enum kind kind)
 {
-    return (is_mem(in) && class != CLASS_LEA) || class == CLASS_PUSH || class == CLASS_POP ||
-           class == CLASS_LEAVE || is_branch(class);
+    return (is_mem(in) && kind != KIND_LEA) || kind == KIND_PUSH || kind == KIND_POP ||
+           kind == KIND_LEAVE || is_branch(kind);
 }
 
 /*
@@ -150,19 +176,19 @@ static bool plan_flags(struct translation *t)
 
     for (u32 i = t->count; i-- > 0;) {
         const struct insn *in = &t->block->insns[i];
-        const enum class class = class_of(in->def);
+        const enum kind kind = kind_of(in->def);
 
         t->save[i] = 0;
-        if (class >= CLASS_EXACT && class <= CLASS_IMUL) {
+        if (kind >= KIND_EXACT && kind <= KIND_IMUL) {
             t->save[i] = need;
             if (need && is_mem(in) && takes_cl(row_of(in->def))) {
                 t->count = i;
                 return false;
             }
-            if (class != CLASS_KEEP_CF && class != CLASS_ROTATE && !takes_cl(row_of(in->def)))
+            if (kind != KIND_KEEP_CF && kind != KIND_ROTATE && !takes_cl(row_of(in->def)))
                 need = false;
         }
-        need = need || may_leave(in, class) || in->def->flags_read != 0 ||
+        need = need || may_leave(in, kind) || in->def->flags_read != 0 ||
                (t->save[i] && takes_cl(row_of(in->def)));
     }
     return true;
@@ -209,12 +235,12 @@ static void shift_overflow(struct translation *t, const struct insn *in)
 }
 
 /* AX = the flags of a shift or rotation that are in EFLAGS but for AF and OF. */
-static void shift_flags(struct translation *t, const struct insn *in, enum class class)
+static void shift_flags(struct translation *t, const struct insn *in, enum kind kind)
 {
     static const u8 clear_af[] = {0x80, 0xe4, 0xef}; /* AND AH, EFh */
 
     emit_lahf_seto(t);
-    if (class == CLASS_SHIFT)
+    if (kind == KIND_SHIFT)
         emit_bytes(&t->e, clear_af, sizeof(clear_af));
     if (takes_cl(row_of(in->def)) || shift_count(in) != 1)
         shift_overflow(t, in);
@@ -237,7 +263,7 @@ static void imul_flags(struct translation *t, const struct insn *in)
 }
 
 /* The guest's flags have just been written into EFLAGS by record i. */
-static void flags_written(struct translation *t, u32 i, enum class class)
+static void flags_written(struct translation *t, u32 i, enum kind kind)
 {
     const struct insn *in = &t->block->insns[i];
 
@@ -245,12 +271,12 @@ static void flags_written(struct translation *t, u32 i, enum class class)
     t->in_image = false;
     t->own_flags = true;
     if (!t->save[i]) { /* nobody asks, not even a reader right behind */
-        t->in_eflags = class != CLASS_SHIFT && class != CLASS_ROTATE && class != CLASS_IMUL;
+        t->in_eflags = kind != KIND_SHIFT && kind != KIND_ROTATE && kind != KIND_IMUL;
         return;
     }
-    if (class == CLASS_SHIFT || class == CLASS_ROTATE)
-        shift_flags(t, in, class);
-    else if (class == CLASS_IMUL)
+    if (kind == KIND_SHIFT || kind == KIND_ROTATE)
+        shift_flags(t, in, kind);
+    else if (kind == KIND_IMUL)
         imul_flags(t, in);
     else
         emit_lahf_seto(t);
@@ -354,14 +380,14 @@ static struct form form_of(const struct row *row, const struct insn *in)
 }
 
 /* The generic form. False: it cannot be said (a memory operand beside flags and a temporary). */
-static bool translate_form(struct translation *t, u32 i, enum class class)
+static bool translate_form(struct translation *t, u32 i, enum kind kind)
 {
     const struct insn *in = &t->block->insns[i];
     const struct row *row = row_of(in->def);
     const struct form f = form_of(row, in);
-    const bool by_cl = takes_cl(row) && (class == CLASS_SHIFT || class == CLASS_ROTATE);
-    const bool reads = in->def->flags_read != 0 ||
-                       ((class == CLASS_KEEP_CF || class == CLASS_ROTATE) && t->save[i]);
+    const bool by_cl = takes_cl(row) && (kind == KIND_SHIFT || kind == KIND_ROTATE);
+    const bool reads =
+        in->def->flags_read != 0 || ((kind == KIND_KEEP_CF || kind == KIND_ROTATE) && t->save[i]);
     struct host_rm rm = rm_mem(H_RAX, 0);
     u8 host_rm = H_NONE, host_reg = f.digit;
 
@@ -438,7 +464,7 @@ static bool translate_move(struct translation *t, u32 i)
     const struct row *row = row_of(in->def);
 
     if ((row->flags & ROW_MODRM) != 0)
-        return translate_form(t, i, CLASS_MOVE);
+        return translate_form(t, i, KIND_MOVE);
     if (row->imm[0] != IMM_NONE)
         move_immediate(t, in);
     else if (row->map == MAP_0F && in->width >= 4)
@@ -618,30 +644,30 @@ static void translate_ret(struct translation *t, u32 i)
 static bool translate_insn(struct translation *t, u32 i)
 {
     const struct insn *in = &t->block->insns[i];
-    const enum class class = class_of(in->def);
+    const enum kind kind = kind_of(in->def);
 
-    switch (class) {
-    case CLASS_MOVE: return translate_move(t, i);
-    case CLASS_LEA: translate_lea(t, in); return true;
-    case CLASS_NOP: return true;
-    case CLASS_EXTEND: translate_extend(t, in); return true;
-    case CLASS_PUSH: translate_push(t, i); return true;
-    case CLASS_POP: translate_pop(t, i); return true;
-    case CLASS_LEAVE: translate_leave(t, i); return true;
-    case CLASS_JCC: translate_jcc(t, i); return true;
-    case CLASS_JMP: translate_jmp(t, i); return true;
-    case CLASS_CALL: translate_call(t, i); return true;
-    case CLASS_RET: translate_ret(t, i); return true;
-    case CLASS_SHIFT:
-    case CLASS_ROTATE:
+    switch (kind) {
+    case KIND_MOVE: return translate_move(t, i);
+    case KIND_LEA: translate_lea(t, in); return true;
+    case KIND_NOP: return true;
+    case KIND_EXTEND: translate_extend(t, in); return true;
+    case KIND_PUSH: translate_push(t, i); return true;
+    case KIND_POP: translate_pop(t, i); return true;
+    case KIND_LEAVE: translate_leave(t, i); return true;
+    case KIND_JCC: translate_jcc(t, i); return true;
+    case KIND_JMP: translate_jmp(t, i); return true;
+    case KIND_CALL: translate_call(t, i); return true;
+    case KIND_RET: translate_ret(t, i); return true;
+    case KIND_SHIFT:
+    case KIND_ROTATE:
         if (!takes_cl(row_of(in->def)) && shift_count(in) == 0) /* changes no flag */
             return false;
         break;
     default: break;
     }
-    if (!translate_form(t, i, class))
+    if (!translate_form(t, i, kind))
         return false;
-    flags_written(t, i, class);
+    flags_written(t, i, kind);
     return true;
 }
 
@@ -718,7 +744,7 @@ static bool emit_block(struct translation *t)
     }
     if (t->count < t->block->count)
         jit_exit(t, CC_ALWAYS, t->count);
-    else if (!is_branch(class_of(t->block->insns[t->count - 1].def)))
+    else if (!is_branch(kind_of(t->block->insns[t->count - 1].def)))
         jit_go(t, t->count, false);
     emit_leaves(t);
     emit_constants(t);
