@@ -310,6 +310,23 @@ START_TEST(iret_to_a_non_canonical_address_is_refused)
 }
 END_TEST
 
+/* The stack is read with the rights of ring 3, only the descriptors as the supervisor. */
+START_TEST(iret_from_ring_3_to_ring_3_is_no_smap_violation)
+{
+    const u64 frame[] = {HANDLER, SEL_CODE64_3, FLAG_1, STACK3 + 64, SEL_DATA3};
+
+    put_value(PD + 8 * 8, 0x83, 8); /* the first 2 MiB again at 16 MiB, for the supervisor */
+    v->state.gdtr.base = (16 << 20) + GDT;
+    v->state.cr4 |= CR4_SMAP;
+    set_privilege(3);
+    put(STACK3, frame, sizeof(frame));
+    RUN("\x48\xcf", 1);
+    ck_assert_int_eq(v->state.reg[REG_RIP], HANDLER);
+    ck_assert_int_eq(v->state.reg[REG_RSP], STACK3 + 64);
+    ck_assert_int_eq(v->cpl, 3);
+}
+END_TEST
+
 START_TEST(syscall_and_sysret_swap_rings)
 {
     v->state.star = (u64)0x23 << 48 | (u64)SEL_CODE64 << 32;
@@ -416,6 +433,7 @@ static void add(Suite *suite)
     tcase_add_test(t, code_with_both_l_and_d_is_refused);
     tcase_add_test(t, call_gate_of_64_bits_pushes_ss_rsp_cs_rip);
     tcase_add_test(t, iret_to_a_non_canonical_address_is_refused);
+    tcase_add_test(t, iret_from_ring_3_to_ring_3_is_no_smap_violation);
     tcase_add_test(t, syscall_and_sysret_swap_rings);
     suite_add_tcase(suite, t);
 }
