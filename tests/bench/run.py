@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Run the bench guest on nestbox, QEMU TCG and Bochs, interleaved, and print ratios.
 
-usage: run.py [--nestbox PATH] [--runs N] [--rivals tcg,bochs,walk,shadow,combined] [--scale X] [--vendor vmx|svm] [WORKLOAD ...]
+usage: run.py [--nestbox PATH] [--runs N] [--rivals tcg,bochs,interp,walk,shadow,combined] [--scale X] [--vendor vmx|svm] [WORKLOAD ...]
 
 One process per workload, machine and run: user CPU time (getrusage) of a run with ROUNDS rounds minus
 that of a run with none, which makes the same preparations. Medians over the runs; the order of the
@@ -84,6 +84,10 @@ def run_combined(args, work, line):
     return run_nestbox(args, work, line, "--mmu=combined")
 
 
+def run_interp(args, work, line):
+    return run_nestbox(args, work, line, "--engine=interp")
+
+
 def run_tcg(_args, work, line):
     return user_time(["qemu-system-x86_64", "-accel", "tcg", "-cpu", "max", "-display", "none",
                       "-serial", "stdio", "-no-reboot", "-m", "512",
@@ -110,7 +114,7 @@ def run_bochs(_args, work, line):
 
 
 MACHINES = {"nestbox": run_nestbox, "walk": run_walk, "shadow": run_shadow, "combined": run_combined,
-            "tcg": run_tcg, "bochs": run_bochs}
+            "interp": run_interp, "tcg": run_tcg, "bochs": run_bochs}
 
 
 def measure(args, work, machines, workload, rounds):
