@@ -32,7 +32,7 @@ struct block {
     struct block *page_next; /* other blocks of the same frame */
     u64 frame;
     bool stale; /* its bytes changed: the first record leaves to look again */
-    u8 heat; /* times entered, until it is translated */
+    u8 heat; /* times entered, until it is translated; then entries in vain */
     const struct insn *first; /* where it is entered: insns, or a record of the translator's */
     const u8 *native; /* its machine code for entries from other machine code, cpu/jit */
     struct insn insns[];

@@ -5,13 +5,22 @@
 
 #include <stdlib.h>
 
+enum { WASTED = 8 }; /* entries in a row that were not worth their while */
+
 static const struct insn *run_jit(struct vcpu *v, const struct insn *in)
 {
+    struct block *block = v->block;
+    const i64 left = v->left;
     const struct insn *next;
 
     (void)in;
     v->jit.flags = 0;
-    next = v->code->jit->enter(v, v->block->native + JIT_HEAD);
+    next = v->code->jit->enter(v, block->native + JIT_HEAD);
+    /* It came to no second block: entering and leaving cost more than interpreting one would. Other
+     * machine code still goes through this block. */
+    block->heat = v->left == left ? (u8)(block->heat + 1) : 0;
+    if (block->heat >= WASTED)
+        block->first = block->insns;
     if (v->jit.flags != 0)
         flags_load(v, (u64)(v->jit.flags >> 8) | (v->jit.flags & 1 ? FLAG_OF : 0u));
     if (next == NULL)
@@ -36,8 +45,10 @@ static const struct insn *run_cold(struct vcpu *v, const struct insn *in)
     struct block *block = v->block;
 
     (void)in;
-    if (++block->heat >= v->code->jit->heat)
+    if (++block->heat >= v->code->jit->heat) {
         block->first = jit_translate(v->code->jit, block) ? &jit_record : block->insns;
+        block->heat = 0;
+    }
     if (block->first != &cold_record)
         DISPATCH(v, block->first);
     DISPATCH(v, block->insns);
