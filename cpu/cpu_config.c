@@ -274,6 +274,8 @@ bool cpu_config_parse(struct cpu_config *config, const char *text, void (*warn)(
         }
     }
     drop_dependents(config->features);
+    if (feature_on(config->features, F_VMX) && feature_on(config->features, F_SVM))
+        return error_set(error, "-cpu: vmx and svm: a CPU has one of them");
     return true;
 }
 

@@ -108,6 +108,15 @@ START_TEST(max_with_svm_is_the_amd_model)
 }
 END_TEST
 
+START_TEST(no_cpu_has_both_vendors_virtualization)
+{
+    ck_assert(!parse("amd-v3,+vmx"));
+    ck_assert(!parse("max,+svm,+vmx"));
+    ck_assert(!parse("intel-v3,+svm"));
+    ck_assert(parse("intel-v3,-vmx,+svm"));
+}
+END_TEST
+
 START_TEST(svm_is_described_where_there_is_svm)
 {
     ck_assert(parse("amd-v3"));
@@ -201,6 +210,7 @@ static void add(Suite *suite)
     tcase_add_test(t, missing_base_takes_its_dependents_along);
     tcase_add_test(t, unknown_features_warn_and_unknown_models_fail);
     tcase_add_test(t, max_with_svm_is_the_amd_model);
+    tcase_add_test(t, no_cpu_has_both_vendors_virtualization);
     tcase_add_test(t, svm_is_described_where_there_is_svm);
     tcase_add_test(t, width_of_addresses_is_reported);
     tcase_add_test(t, tsc_frequency_is_1_ghz);
