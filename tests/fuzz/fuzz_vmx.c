@@ -545,17 +545,6 @@ static void step(struct world *w, struct fuzz_input *in, enum op op)
     }
 }
 
-static void audit(struct world *w)
-{
-    struct shadow *shadow = memory_shadow(w->memory);
-    char report[256];
-
-    if (shadow != NULL && !shadow_audit(shadow, report, sizeof(report))) {
-        (void)fprintf(stderr, "audit: %s\n", report);
-        CHECK(false);
-    }
-}
-
 static void run(struct world *w, struct fuzz_input in)
 {
     const struct vmx_state *vmx = &w->v->state.vmx;
@@ -574,15 +563,6 @@ static void run(struct world *w, struct fuzz_input in)
             vcpu_drop_caches(w->v);
     }
     audit(w);
-}
-
-static void compare(const struct world *a, const struct world *b)
-{
-    CHECK(a->now == b->now);
-    CHECK(memcmp(&a->v->state, &b->v->state, sizeof(a->v->state)) == 0);
-    CHECK(memcmp(a->device, b->device, sizeof(a->device)) == 0);
-    CHECK(memcmp(memory_peek(a->memory, (hpa_t){0}, RAM), memory_peek(b->memory, (hpa_t){0}, RAM),
-                 RAM) == 0);
 }
 
 /* Explanations are written, and thrown away. */

@@ -17,6 +17,7 @@
 #include "cpu/transfer.h"
 #include "mmu/shadow/shadow.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum {
@@ -256,6 +257,28 @@ static void destroy(struct world *w)
     vcpu_destroy(w->v);
     code_cache_destroy(w->code);
     memory_destroy(w->memory);
+}
+
+/* ---- what must hold at the end ---- */
+
+static void audit(struct world *w)
+{
+    struct shadow *shadow = memory_shadow(w->memory);
+    char report[256];
+
+    if (shadow != NULL && !shadow_audit(shadow, report, sizeof(report))) {
+        (void)fprintf(stderr, "audit: %s\n", report);
+        CHECK(false);
+    }
+}
+
+static void compare(const struct world *a, const struct world *b)
+{
+    CHECK(a->now == b->now);
+    CHECK(memcmp(&a->v->state, &b->v->state, sizeof(a->v->state)) == 0);
+    CHECK(memcmp(a->device, b->device, sizeof(a->device)) == 0);
+    CHECK(memcmp(memory_peek(a->memory, (hpa_t){0}, RAM), memory_peek(b->memory, (hpa_t){0}, RAM),
+                 RAM) == 0);
 }
 
 #endif
