@@ -490,24 +490,26 @@ static void translate_lea(struct translation *t, const struct insn *in)
     }
 }
 
-/* RAX is not the guest's, RDX is. */
+/* CBW and CWD work on host RAX and RDX; the guest's RDX is the host's. */
 static void translate_extend(struct translation *t, const struct insn *in)
 {
     const bool double_width = row_of(in->def)->opcode == 0x99;
 
-    emit_store(&t->e, 8, H_R12, rm_reg(H_RAX));
+    emit_store(&t->e, 8, host_of[REG_RAX], rm_reg(H_RAX));
     if (in->width == 2)
         emit_byte(&t->e, 0x66);
     else if (in->width == 8)
         emit_byte(&t->e, 0x48);
     emit_byte(&t->e, double_width ? 0x99 : 0x98);
     if (!double_width)
-        emit_store(&t->e, 8, H_RAX, rm_reg(H_R12));
+        emit_store(&t->e, 8, H_RAX, rm_reg(host_of[REG_RAX]));
 }
 
 static void move_stack(struct translation *t, i32 by)
 {
-    emit_lea(&t->e, (t->mode & MODE_CODE64) != 0 ? 8 : 4, H_R14, rm_mem(H_R14, by));
+    const u8 rsp = host_of[REG_RSP];
+
+    emit_lea(&t->e, (t->mode & MODE_CODE64) != 0 ? 8 : 4, rsp, rm_mem(rsp, by));
 }
 
 static void translate_push(struct translation *t, u32 i)
@@ -541,13 +543,14 @@ static void translate_pop(struct translation *t, u32 i)
 static void translate_leave(struct translation *t, u32 i)
 {
     const struct insn *in = &t->block->insns[i];
+    const u8 rbp = host_of[REG_RBP];
 
-    emit_store(&t->e, in->width, H_R15, rm_reg(H_RAX));
+    emit_store(&t->e, in->width, rbp, rm_reg(H_RAX));
     if (in->width == 4 && (t->mode & MODE_FLAT_DATA) == 0)
         emit_alu(&t->e, 4, ALU_ADD, H_RAX, rm_mem(H_RBP, V_DISP(segbase[0]) + 8 * SEG_SS));
     jit_pointer(t, TAG_READ, in->width, i);
-    emit_lea(&t->e, in->width, H_R14, rm_mem(H_R15, in->width));
-    emit_load(&t->e, in->width, H_R15, rm_mem(H_RAX, 0));
+    emit_lea(&t->e, in->width, host_of[REG_RSP], rm_mem(rbp, in->width));
+    emit_load(&t->e, in->width, rbp, rm_mem(H_RAX, 0));
 }
 
 /* ---- branches: always the last of a block ---- */
