@@ -48,10 +48,20 @@ const u8 *mem_watched_ptr(struct vcpu *v, u64 la, u32 size)
     return t.host;
 }
 
+static bool host_is_watched(const struct vcpu *v, const u8 *host)
+{
+    struct memory *memory = v->mmu->memory;
+
+    return memory_frame(memory, memory_frame_of(memory, host))->flags != 0;
+}
+
 const struct insn *stamp_miss(struct vcpu *v, const struct insn *in, u64 la, u32 size, u32 access)
 {
     const struct tlb_entry *e = &v->tlb[tlb_index(la)];
 
+    if ((access & ACCESS_WRITE) != 0 && tlb_watched(e, la, size) &&
+        host_is_watched(v, (const u8 *)(uintptr_t)(e->host + la)))
+        return run_generic(v, in);
     if ((access & ACCESS_WRITE) != 0 ? mem_write_ptr_slow(v, la, size) != NULL
                                      : mem_read_ptr_slow(v, la, size) != NULL) {
         if (la - ((access & ACCESS_WRITE) != 0 ? e->wtag : e->rtag) <= PAGE_SIZE - size)
@@ -75,7 +85,7 @@ static bool store_shows(const struct vcpu *v, const struct target *t, u32 size)
 {
     const struct frame *frame =
         memory_frame(v->mmu->memory, memory_frame_of(v->mmu->memory, t->host));
-    const u32 offset = (u32)(t->hpa.v & PAGE_OFFSET_MASK);
+    const u32 offset = (u32)((uintptr_t)t->host & PAGE_OFFSET_MASK);
 
     return (frame->flags & FRAME_TABLE) != 0 ||
            (frame->code_mask & (u32)BITS((offset + size - 1) >> 7, offset >> 7)) != 0;
@@ -98,9 +108,15 @@ static bool locate(struct vcpu *v, u64 la, u32 size, u32 access, struct target *
         t->watched = false;
         return true;
     }
-    refill = mmu_refill(v->mmu, la, access & ~(u32)ACCESS_STACK, t);
-    if (refill != REFILL_OK)
-        return raise_refill(v, refill, access);
+    if (write && tlb_watched(e, la, size)) {
+        t->kind = SLOT_RAM;
+        t->host = (u8 *)(uintptr_t)(e->host + la);
+        t->watched = host_is_watched(v, t->host);
+    } else {
+        refill = mmu_refill(v->mmu, la, access & ~(u32)ACCESS_STACK, t);
+        if (refill != REFILL_OK)
+            return raise_refill(v, refill, access);
+    }
     if (t->kind == SLOT_MMIO && t->slot->ops == &vmx_apic_page &&
         !vmx_apic_access(v, (u32)(t->hpa.v & PAGE_OFFSET_MASK), size, access))
         return false;

@@ -329,6 +329,9 @@ static void place(struct mmu_state *s, const struct request *r, u64 gpa, bool ca
         }
         if (slot->kind != SLOT_RAM || target->watched)
             tags &= ~(u32)ACCESS_WRITE;
+        /* A table that walks read may turn out to be idle, which is seen here. */
+        if (target->watched && (memory->frames[frame].flags & FRAME_TABLE) == 0)
+            tags |= FILL_WATCHED;
     }
     if (cached)
         tlb_fill(s, r->class, r->va, target->host - (r->va & PAGE_OFFSET_MASK), frame, tags);

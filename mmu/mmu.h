@@ -38,7 +38,8 @@ enum { TLB_SIZE = 1024 };
  * A soft-TLB entry for the page at linear address `tag`. An access of n bytes at va hits when
  * va - tag <= 4096 - n (unsigned), which also rules out page crossing; then the bytes are at
  * host + va. An invalid tag is TLB_INVALID(). Separate tags for read, write and execute: a page
- * that may be read but not (or not quickly) written has wtag invalid. A device page has no entry.
+ * that may be read but not written has wtag invalid, one that may be written but is watched
+ * TLB_WATCHED() or invalid. A device page has no entry.
  */
 struct tlb_entry {
     u64 rtag, wtag, xtag;
@@ -52,9 +53,19 @@ struct tlb_entry {
  */
 #define TLB_INVALID(index) ((u64)0x8000000000000000 | (u64)((index) ^ (TLB_SIZE / 2)) << PAGE_SHIFT)
 
+/* The write tag of a page to which a store must go through memory_store(): again one that no
+ * linear address hits in its own slot. Good for addresses within the page, too. */
+#define TLB_WATCHED(page) ((page) ^ (u64)(TLB_SIZE / 2) << PAGE_SHIFT)
+
 static ALWAYS_INLINE u32 tlb_index(u64 va)
 {
     return (u32)(va >> PAGE_SHIFT) & (TLB_SIZE - 1);
+}
+
+/* Would a store of size bytes at va hit, but that the frame is watched, or was lately? */
+static ALWAYS_INLINE bool tlb_watched(const struct tlb_entry *e, u64 va, u32 size)
+{
+    return TLB_WATCHED(va) - e->wtag <= PAGE_SIZE - size;
 }
 
 enum refill {
@@ -67,7 +78,7 @@ enum refill {
 /* Where one access goes. */
 struct target {
     enum slot_kind kind;
-    hpa_t hpa; /* of the access, page offset included */
+    hpa_t hpa; /* of the access, page offset included; mmu_refill() knows it */
     u8 *host; /* RAM, ROM: the byte */
     bool watched; /* write access to RAM: the store must go through memory_store() or _write() */
     const struct slot *slot; /* MMIO */
@@ -173,7 +184,8 @@ void mmu_set_guest_apic(struct mmu *mmu, hpa_t page, const struct mmio_ops *ops,
 /*
  * Translate the page of va for `access` (enum access bits), set A and D bits as the access needs,
  * enter it in the soft TLB where it is RAM or ROM, and say where the bytes are. The only caller of
- * walks. Write access to RAM that somebody watches leaves wtag invalid and sets target.watched.
+ * walks. Write access to RAM that somebody watches leaves no write tag that hits, and sets
+ * target.watched.
  * Never crosses a page: the caller splits. SDM Vol 3A 4.3-4.8.
  */
 MUST_CHECK enum refill mmu_refill(struct mmu *mmu, u64 va, u32 access, struct target *target);

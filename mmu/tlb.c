@@ -318,6 +318,8 @@ void tlb_fill(struct mmu_state *s, u32 class, u64 va, u8 *host, u64 frame, u32 t
         entry->wtag = page;
         hint_add(s->memory, frame, place_of(s, s->current, class, index));
     }
+    if ((tags & FILL_WATCHED) != 0)
+        entry->wtag = TLB_WATCHED(page);
     if ((tags & ACCESS_FETCH) != 0)
         entry->xtag = page;
     current_context(s)->bank[class].touched[index / 64] |= BIT(index % 64);

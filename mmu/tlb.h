@@ -192,7 +192,8 @@ static ALWAYS_INLINE void tlb2_fill(struct mmu_state *s, u64 va, u64 data)
 void tlb_refresh(struct mmu_state *s);
 
 /* Enter tags (enum access bits) for the page of va, whose bytes are at host. frame matters for
- * ACCESS_WRITE only, which nobody may be watching. */
+ * ACCESS_WRITE only, which nobody may be watching; in place of it, FILL_WATCHED. */
+enum { FILL_WATCHED = 1 << 7 };
 void tlb_fill(struct mmu_state *s, u32 class, u64 va, u8 *host, u64 frame, u32 tags);
 
 /* For the audit: would a write tag in this level-1 slot be found from its frame's record? */

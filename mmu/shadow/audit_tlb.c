@@ -334,10 +334,26 @@ static const struct bank *bank_of(const struct place *p)
     return &p->s->context[p->context].bank[p->class];
 }
 
+/* The page that may be written; all ones: none. */
+static u64 write_page(const struct place *p)
+{
+    const u64 tag = p->entry->wtag;
+
+    if (!is_valid(p, tag))
+        return ~(u64)0;
+    return tlb_index(tag) == p->index ? tag : TLB_WATCHED(tag);
+}
+
 /* Does the write tag count? All of an earlier epoch are emptied before their bank is used. */
 static bool can_write(const struct place *p)
 {
-    return is_valid(p, p->entry->wtag) && bank_of(p)->write_epoch == p->s->memory->write_epoch;
+    return write_page(p) != ~(u64)0 && bank_of(p)->write_epoch == p->s->memory->write_epoch;
+}
+
+/* And without anybody being told? */
+static bool can_write_unseen(const struct place *p)
+{
+    return can_write(p) && write_page(p) == p->entry->wtag;
 }
 
 /* Any linear page that the entry is for; all ones: none. */
@@ -347,8 +363,8 @@ static u64 entry_page(const struct place *p)
 
     if (is_valid(p, e->rtag))
         return e->rtag;
-    if (is_valid(p, e->wtag))
-        return e->wtag;
+    if (write_page(p) != ~(u64)0)
+        return write_page(p);
     return is_valid(p, e->xtag) ? e->xtag : ~(u64)0;
 }
 
@@ -388,7 +404,7 @@ static bool place_justified(struct audit *a, const struct place *p)
 
     if (va == ~(u64)0 || !is_shadowed(a, p->s, p->context))
         return true;
-    if ((is_valid(p, e->wtag) && e->wtag != va) || (is_valid(p, e->xtag) && e->xtag != va))
+    if ((write_page(p) != ~(u64)0 && write_page(p) != va) || (is_valid(p, e->xtag) && e->xtag != va))
         return place_broken(a, p, "and other pages, too");
     leaf = leaf_for(a, p->s, p->context, va);
     if (leaf == 0)
@@ -424,7 +440,7 @@ bool audit_no_devices(struct audit *a)
 
 static bool place_found(struct audit *a, const struct place *p)
 {
-    return !can_write(p) ||
+    return !can_write_unseen(p) ||
            tlb_hint_covers(p->s, p->context, p->class, p->index, entry_frame(p, p->entry->wtag)) ||
            place_broken(a, p, "writable, which its frame does not know");
 }
@@ -436,7 +452,8 @@ bool audit_writes_found(struct audit *a)
 
 static bool place_unwatched(struct audit *a, const struct place *p)
 {
-    return !can_write(p) || a->shadow->memory->frames[entry_frame(p, p->entry->wtag)].flags == 0 ||
+    return !can_write_unseen(p) ||
+           a->shadow->memory->frames[entry_frame(p, p->entry->wtag)].flags == 0 ||
            place_broken(a, p, "writable, but its frame is watched");
 }
 
