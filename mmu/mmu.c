@@ -391,42 +391,94 @@ static COLD enum refill fault(struct mmu_state *s, u64 va, u32 error_code)
     return REFILL_PAGE_FAULT;
 }
 
+/* May the access be made by what a walk of the first stage, or of the only one, found? */
+static enum refill judge(struct mmu_state *s, const struct request *r, enum walk_stop stop,
+                         const struct translation *t)
+{
+    u32 error;
+
+    switch (stop) {
+    case WALK_DONE:
+        error = rights_check(r->who, r->access, t->rights, t->key);
+        return error == 0 ? REFILL_OK : fault(s, r->va, error);
+    case WALK_RESERVED_BIT: error = PF_PRESENT | PF_RESERVED; break;
+    default: error = 0; break; /* not present: physical memory always answers */
+    }
+    return fault(s, r->va, rights_error_base(r->who->role, r->who->user, r->access) | error);
+}
+
 static NOINLINE enum refill refill_by_walk(struct mmu_state *s, const struct request *r,
                                            struct target *target)
 {
     const struct walk w = walk_here(s);
     const bool write = (r->access & ACCESS_WRITE) != 0;
-    struct walk_above above;
     struct translation t;
-    enum walk_stop stop;
-    u32 error;
+    enum refill refill;
     bool cached;
 
     s->stats.walks++;
-    if (s->memory->shadow != NULL && shadow_above(s, &above))
-        stop = walk_last(&w, r->va, &above, &t);
-    else
-        stop = walk(&w, r->va, &t);
-    switch (stop) {
-    case WALK_DONE: break;
-    case WALK_RESERVED_BIT:
-        return fault(s, r->va,
-                     rights_error_base(r->who->role, r->who->user, r->access) | PF_PRESENT |
-                         PF_RESERVED);
-    case WALK_NOT_PRESENT:
-    case WALK_UNDER: /* physical memory always answers */
-        return fault(s, r->va, rights_error_base(r->who->role, r->who->user, r->access));
-    }
-    error = rights_check(r->who, r->access, t.rights, t.key);
-    if (error != 0)
-        return fault(s, r->va, error);
-
+    refill = judge(s, r, walk(&w, r->va, &t), &t);
+    if (refill != REFILL_OK)
+        return refill;
     walk_commit(&w, &t, write);
     cached = s->memory->shadow != NULL ? shadow_fetch(s, r->va, &t, write) : depend(s, &t);
     if (cached)
         tlb2_fill(s, r->va, tlb2_data(&t, write));
     place(s, r, t.gpa.v, cached, target);
     return REFILL_OK;
+}
+
+/* The second stage behind a translation of the first, if the shadow knows that it allows the access
+ * and nothing of it is to be set. */
+static bool join_second(struct mmu_state *s, u32 access, struct translation *t)
+{
+    u64 data;
+    u8 shift;
+
+    if (t->gpa.v >> s->context[s->current].second.rules.format->linear_bits != 0 ||
+        !shadow_lookup_second(s, t->gpa.v, &data, &shift))
+        return false;
+    data = (data & ~(u64)PAGE_OFFSET_MASK) | t->rights | TLB2_DIRTY;
+    t->gpa.v = data_page(data) | (t->gpa.v & PAGE_OFFSET_MASK);
+    t->rights2 = (u8)(data >> TLB2_RIGHTS2_SHIFT & RIGHTS2_ALL);
+    t->dirty2 = (data & TLB2_DIRTY2) != 0;
+    return tlb2_grants(access, data);
+}
+
+/*
+ * Where the lookup ended at the last table of the (first) stage, its entry is all there is to read.
+ * false: more is.
+ */
+static bool refill_by_last(struct mmu_state *s, const struct request *r, struct target *target,
+                           enum refill *refill)
+{
+    const struct walk w = walk_here(s);
+    const bool write = (r->access & ACCESS_WRITE) != 0;
+    const u64 flags = w.rules->accessed | (write ? w.rules->dirty : 0);
+    struct walk_above above;
+    struct translation t;
+    bool cached;
+
+    if (!shadow_above(s, &above))
+        return false;
+    s->stats.walks++;
+    *refill = judge(s, r, walk_last(&w, r->va, &above, &t), &t);
+    if (*refill != REFILL_OK)
+        return true;
+    if (context_nested(s)) {
+        const union mmu_role second = {.word = s->key_role2[s->current]};
+
+        /* To set a flag, the second stage must allow a store to the table; where it does not keep
+         * flags itself, that is not known. SDM Vol 3C 29.3.3.2. */
+        if ((!second.ad && (t.step[0].entry & flags) != flags) || !join_second(s, r->access, &t))
+            return false;
+    }
+    walk_commit(&w, &t, write);
+    cached = shadow_fetch_last(s, r->va, &t, write);
+    if (cached)
+        tlb2_fill(s, r->va, tlb2_data(&t, write));
+    place(s, r, t.gpa.v, cached, target);
+    return true;
 }
 
 static NOINLINE enum refill refill_by_nested_walk(struct mmu_state *s, const struct request *r,
@@ -527,8 +579,14 @@ enum refill mmu_refill(struct mmu *mmu, u64 va, u32 access, struct target *targe
         return REFILL_NONCANONICAL;
     if (likely(refill_by_tlb2(s, &r, target)))
         return REFILL_OK;
-    if (s->memory->shadow != NULL && refill_by_shadow(s, &r, target))
-        return REFILL_OK;
+    if (s->memory->shadow != NULL) {
+        enum refill refill;
+
+        if (refill_by_shadow(s, &r, target))
+            return REFILL_OK;
+        if (refill_by_last(s, &r, target, &refill))
+            return refill;
+    }
     if (unlikely(context_nested(s)))
         return refill_by_nested_walk(s, &r, target);
     return refill_by_walk(s, &r, target);

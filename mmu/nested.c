@@ -281,23 +281,6 @@ static enum nested_stop page_fault(struct nested_walk *n, u32 error_code)
     return NESTED_PAGE_FAULT;
 }
 
-/* The walk of the first stage. Where its last table is known, there is no need to go there again,
- * but for the right to set a flag in it. */
-static enum walk_stop first_walk(struct nested_walk *n, const struct walk *first, u64 va,
-                                 bool write)
-{
-    const u64 flags = first->rules->accessed | (write ? first->rules->dirty : 0);
-    struct walk_above above;
-    enum walk_stop stop;
-
-    if (n->shadow == NULL || !shadow_above(n->shadow, &above))
-        return walk(first, va, &n->t);
-    stop = walk_last(first, va, &above, &n->t);
-    if (stop != WALK_DONE || n->role.ad || (n->t.step[0].entry & flags) == flags)
-        return stop;
-    return walk(first, va, &n->t);
-}
-
 /* The first stage, up to its rights. n->t.gpa is nested-physical after that. */
 static enum nested_stop first_stage(struct nested_walk *n, const struct walk *first, u64 va,
                                     u32 access)
@@ -305,7 +288,7 @@ static enum nested_stop first_stage(struct nested_walk *n, const struct walk *fi
     const struct accessor *who = n->who;
     u32 error = rights_error_base(who->role, who->user, access);
 
-    switch (first_walk(n, first, va, (access & ACCESS_WRITE) != 0)) {
+    switch (walk(first, va, &n->t)) {
     case WALK_UNDER: return NESTED_FAULT;
     case WALK_NOT_PRESENT: return page_fault(n, error);
     case WALK_RESERVED_BIT: return page_fault(n, error | PF_PRESENT | PF_RESERVED);

@@ -72,9 +72,12 @@ static ALWAYS_INLINE u64 place_tag(const struct mmu_state *s, bool second, u64 a
            (second ? BIT(63) : 0);
 }
 
-static ALWAYS_INLINE struct shadow_place *place_of(struct mmu_state *s, u64 at)
+/* A linear address and the nested-physical one behind it are often the same. */
+static ALWAYS_INLINE struct shadow_place *place_of(struct mmu_state *s, bool second, u64 at)
 {
-    return &s->place[((u32)(at >> level_shift(2)) ^ s->current * 0x35) & (SHADOW_PLACES - 1)];
+    const u32 mix = s->current * 0x35 ^ (second ? SHADOW_PLACES / 2 : 0u);
+
+    return &s->place[((u32)(at >> level_shift(2)) ^ mix) & (SHADOW_PLACES - 1)];
 }
 
 /* Where to begin: at a page of level 1 to which the way is known, or at the root. */
@@ -82,7 +85,7 @@ static ALWAYS_INLINE struct shadow_page *descend_from(struct mmu_state *s, const
                                                       u64 at)
 {
     const struct shadow *shadow = s->memory->shadow;
-    const struct shadow_place *place = place_of(s, at);
+    const struct shadow_place *place = place_of(s, second, at);
 
     if (likely(place->tag == place_tag(s, second, at) && place->changes == shadow->changes))
         return page_at(shadow, place->page);
@@ -113,8 +116,8 @@ static ALWAYS_INLINE struct shadow_page *descend(struct mmu_state *s, const bool
         page = page_at(shadow, spte_child(*spte));
     }
     if (page->role.level == 1)
-        *place_of(s, at) = (struct shadow_place){place_tag(s, second, at), shadow->changes,
-                                                 page_index(shadow, page)};
+        *place_of(s, second, at) = (struct shadow_place){place_tag(s, second, at), shadow->changes,
+                                                         page_index(shadow, page)};
     if (!second) {
         shadow->last_page = page_index(shadow, page);
         shadow->last_changes = shadow->changes;
@@ -443,14 +446,15 @@ static struct shadow_page *build(struct mmu_state *s, const struct found *found)
     return page;
 }
 
-/* The page where the lookup before this fetch ended, if it is that of the walk's last table. What
- * is above it is in step with the tables. */
-static struct shadow_page *ended_at(const struct mmu_state *s, const struct found *found)
+/* Put a leaf into a page for an address, and what can be had beside it. */
+static void leaf_enter(struct mmu_state *s, struct shadow_page *page, u64 at, u64 data)
 {
-    const struct walk_step *last = &found->t->step[found->t->steps - 1];
-    struct shadow_page *page = found->second ? NULL : last_place(s);
+    const u32 slot = slot_of(at, page->role.level);
 
-    return page != NULL && page->frame == last->frame && last->level == 1 ? page : NULL;
+    slot_replace(s->memory->shadow, page, slot, data | SPTE_PRESENT | SPTE_LEAF);
+    page_use_any(s, page, at); /* after the slot changed, which revokes */
+    if (!page->role.direct)
+        prefetch(s, page, slot);
 }
 
 /* Enter it. There must be room. */
@@ -459,12 +463,11 @@ static bool enter(struct mmu_state *s, const struct found *found)
     struct shadow *shadow = s->memory->shadow;
     const struct pt_rules *rules = &stage_of(s, found->second)->rules;
     const struct translation *t = found->t;
-    struct shadow_page *page = ended_at(s, found);
-    u32 goal, slot;
+    struct shadow_page *page;
+    u32 goal;
 
     shadow->stats.fetches++;
-    if (page == NULL && t->step[0].level >= rules->format->root_level) /* all steps are known */
-        page = build(s, found);
+    page = build(s, found);
     if (page == NULL || !entry_stands(rules, &t->step[t->steps - 1])) {
         shadow->stats.retries++;
         return false;
@@ -474,13 +477,22 @@ static bool enter(struct mmu_state *s, const struct found *found)
         goal--;
     if (goal != page->role.level)
         page = cut(s, page, found, goal);
-    slot = slot_of(found->at, goal);
-    slot_replace(shadow, page, slot,
-                 (found->data & ~(BIT(level_shift(goal)) - 1)) | (found->data & PAGE_OFFSET_MASK) |
-                     SPTE_PRESENT | SPTE_LEAF);
-    page_use_any(s, page, found->at);
-    if (!page->role.direct)
-        prefetch(s, page, slot);
+    leaf_enter(s, page, found->at,
+               (found->data & ~(BIT(level_shift(goal)) - 1)) | (found->data & PAGE_OFFSET_MASK));
+    return true;
+}
+
+bool shadow_fetch_last(struct mmu_state *s, u64 va, const struct translation *t, bool write)
+{
+    struct shadow *shadow = s->memory->shadow;
+    struct shadow_page *page = last_place(s);
+
+    shadow->stats.fetches++;
+    if (page == NULL || !entry_stands(&stage_of(s, false)->rules, &t->step[0])) {
+        shadow->stats.retries++;
+        return false;
+    }
+    leaf_enter(s, page, va, tlb2_data(t, write));
     return true;
 }
 
@@ -505,8 +517,7 @@ bool shadow_fetch(struct mmu_state *s, u64 va, const struct translation *t, bool
 
     if (!tables_in_memory(t))
         return false;
-    if (ended_at(s, &found) == NULL)
-        page_reserve(s->memory->shadow); /* may zap any page, so nothing is known before it */
+    page_reserve(s->memory->shadow);
     return enter(s, &found);
 }
 
@@ -553,7 +564,7 @@ bool shadow_fetch_nested(struct mmu_state *s, u64 va, const struct nested_walk *
 
     if (!tables_in_memory(&n->t))
         return false;
-    if (combined && ended_at(s, &found) == NULL)
+    if (combined)
         page_reserve(shadow);
     /* What the walk learned of the second stage stands: nothing was taken away since it began. */
     if (shadow->changes != begun)

@@ -69,8 +69,12 @@ u64 shadow_quota(const struct shadow *shadow);
 
 /* Translate in the current context: data as in mmu/tlb.h's level 2. false: ask a real walk. */
 MUST_CHECK bool shadow_lookup(struct mmu_state *s, u64 va, u64 *data);
-/* What the lookup before found out about a walk of the same address in the first stage. */
+/* What the lookup before found out about a walk of the same address in the first stage, so that
+ * walk_last() will do. */
 MUST_CHECK bool shadow_above(struct mmu_state *s, struct walk_above *above);
+/* Enter what that found (t: of both stages). false: the way to the last table does not stand. */
+MUST_CHECK bool shadow_fetch_last(struct mmu_state *s, u64 va, const struct translation *t,
+                                  bool write);
 /* Enter what a real walk found. false: it may not be cached (a table outside RAM, or changing
  * while it is read). */
 MUST_CHECK bool shadow_fetch(struct mmu_state *s, u64 va, const struct translation *t, bool write);
