@@ -29,17 +29,17 @@ static const struct counter mmu_counters[] = {
 };
 
 static const struct counter shadow_counters[] = {
-    SHADOW(lookups),         SHADOW(hits),
-    SHADOW(fetches),         SHADOW(retries),
-    SHADOW(pages_made),      SHADOW(pages_reused),
-    SHADOW(pages_zapped),    SHADOW(reclaimed),
-    SHADOW(flood_zaps),      SHADOW(roots_made),
-    SHADOW(stores),          SHADOW(slots_dropped),
-    SHADOW(unsyncs),         SHADOW(syncs),
-    SHADOW(synced_slots),    SHADOW(sync_role_mismatch),
-    SHADOW(prefetched),      SHADOW(flushes),
-    SHADOW(second_lookups),  SHADOW(second_hits),
-    SHADOW(domains_renewed),
+    SHADOW(lookups),        SHADOW(hits),
+    SHADOW(fetches),        SHADOW(retries),
+    SHADOW(pages_made),     SHADOW(pages_reused),
+    SHADOW(pages_zapped),   SHADOW(reclaimed),
+    SHADOW(flood_zaps),     SHADOW(roots_made),
+    SHADOW(stores),         SHADOW(slots_dropped),
+    SHADOW(unsyncs),        SHADOW(syncs),
+    SHADOW(synced_slots),   SHADOW(sync_role_mismatch),
+    SHADOW(prefetched),     SHADOW(flushes),
+    SHADOW(second_lookups), SHADOW(second_hits),
+    SHADOW(leaves_dropped), SHADOW(domains_renewed),
 };
 
 static u64 counter_value(const void *stats, const struct counter *counter)

@@ -54,8 +54,9 @@ struct tlb_entry {
 #define TLB_INVALID(index) ((u64)0x8000000000000000 | (u64)((index) ^ (TLB_SIZE / 2)) << PAGE_SHIFT)
 
 /* The write tag of a page to which a store must go through memory_store(): again one that no
- * linear address hits in its own slot. Good for addresses within the page, too. */
-#define TLB_WATCHED(page) ((page) ^ (u64)(TLB_SIZE / 2) << PAGE_SHIFT)
+ * linear address hits in its own slot, and no address makes the invalid one of it. Good for
+ * addresses within the page, too. */
+#define TLB_WATCHED(page) ((page) ^ (u64)(TLB_SIZE / 4) << PAGE_SHIFT)
 
 static ALWAYS_INLINE u32 tlb_index(u64 va)
 {

@@ -145,6 +145,38 @@ static bool links_counted(struct audit *a)
                                           (unsigned long long)links, (unsigned long long)nodes);
 }
 
+/* As many nodes on the lists of leaves as leaves that should be there, each on its own. */
+static bool leaves_counted(struct audit *a)
+{
+    const struct shadow *shadow = a->shadow;
+    u64 leaves = 0, nodes = 0;
+
+    for (u32 i = shadow->oldest; i != 0; i = page_at(shadow, i)->newer) {
+        const struct shadow_page *page = page_at(shadow, i);
+
+        if (page_lists_leaves(page->role))
+            leaves += page->present;
+    }
+    for (u32 list = 0; list < ARRAY_SIZE(shadow->leaves); list++) {
+        slot_ref before = 0;
+
+        for (slot_ref at = shadow->leaves[list]; at != 0 && nodes <= leaves; nodes++) {
+            const struct shadow_page *page = page_at(shadow, at >> SLOT_BITS);
+            const u64 spte = page->serial != 0 ? page->spt[at & (SLOTS - 1)] : 0;
+
+            if (spte == 0 || !page_lists_leaves(page->role) ||
+                leaf_list(a->shadow, spte) != &shadow->leaves[list] ||
+                page->link[at & (SLOTS - 1)].prev != before)
+                return audit_broken(a, "page %u slot %u is on list %u of leaves", at >> SLOT_BITS,
+                                    at & (SLOTS - 1), list);
+            before = at;
+            at = page->link[at & (SLOTS - 1)].next;
+        }
+    }
+    return leaves == nodes || audit_broken(a, "%llu combined leaves, %llu on lists",
+                                           (unsigned long long)leaves, (unsigned long long)nodes);
+}
+
 static bool only_valid(struct audit *a)
 {
     const struct shadow *shadow = a->shadow;
@@ -269,6 +301,8 @@ static const struct invariant {
         .page = worlds_apart},
     {13, "The list of parents of a page holds exactly the slots that lead to it; entries are "
         "counted.", .whole = links_counted},
+    {13, "The lists of leaves hold exactly the combined leaves of level 1.",
+        .whole = leaves_counted},
     {10, "Only tables of level 1 are unsync, never under drop, each with its own place and "
         "snapshot.", .whole = unsync_sound},
     {1, "A leaf of a synced page equals what the guest's entry gives under the page's role, a "

@@ -404,7 +404,8 @@ static bool place_justified(struct audit *a, const struct place *p)
 
     if (va == ~(u64)0 || !is_shadowed(a, p->s, p->context))
         return true;
-    if ((write_page(p) != ~(u64)0 && write_page(p) != va) || (is_valid(p, e->xtag) && e->xtag != va))
+    if ((write_page(p) != ~(u64)0 && write_page(p) != va) ||
+        (is_valid(p, e->xtag) && e->xtag != va))
         return place_broken(a, p, "and other pages, too");
     leaf = leaf_for(a, p->s, p->context, va);
     if (leaf == 0)

@@ -224,7 +224,7 @@ u32 page_make(struct shadow *shadow, u64 frame, union shadow_role role)
         .frame = frame,
         .role = role,
         .spt = block_zeroed(shadow),
-        .link = role.level > 1 ? block_zeroed(shadow) : NULL,
+        .link = role.level > 1 || page_lists_leaves(role) ? block_zeroed(shadow) : NULL,
         .serial = ++shadow->serial,
         .hash_next = *chain,
         .recent = true,
@@ -260,45 +260,95 @@ void page_reserve(struct shadow *shadow)
 
 /* ---- links ---- */
 
-static void link_add(struct shadow *shadow, struct shadow_page *page, u32 slot, u32 child)
+/* The list that the entry of a slot is on: its child's parents, or leaves like it; NULL: none. */
+static slot_ref *list_of(struct shadow *shadow, const struct shadow_page *page, u64 spte)
+{
+    if (spte_is_child(spte))
+        return &page_at(shadow, spte_child(spte))->parents;
+    return spte != 0 && page_lists_leaves(page->role) ? leaf_list(shadow, spte) : NULL;
+}
+
+static void link_add(struct shadow *shadow, struct shadow_page *page, u32 slot, slot_ref *list)
 {
     const slot_ref here = ref_of(shadow, page, slot);
-    const slot_ref head = page_at(shadow, child)->parents;
+    const slot_ref head = *list;
 
     page->link[slot] = (struct link){.next = head};
     if (head != 0)
         page_at(shadow, head >> SLOT_BITS)->link[head & (SLOTS - 1)].prev = here;
-    page_at(shadow, child)->parents = here;
+    *list = here;
 }
 
-static void link_remove(struct shadow *shadow, struct shadow_page *page, u32 slot, u32 child)
+static void link_remove(struct shadow *shadow, struct shadow_page *page, u32 slot, slot_ref *list)
 {
     const struct link link = page->link[slot];
 
     if (link.prev != 0)
         page_at(shadow, link.prev >> SLOT_BITS)->link[link.prev & (SLOTS - 1)].next = link.next;
     else
-        page_at(shadow, child)->parents = link.next;
+        *list = link.next;
     if (link.next != 0)
         page_at(shadow, link.next >> SLOT_BITS)->link[link.next & (SLOTS - 1)].prev = link.prev;
 }
 
-void page_revoke(struct shadow *shadow, struct shadow_page *page)
+/* Revoke everything in soft TLBs that came through a page. */
+static void users_revoke(struct shadow *shadow, struct shadow_page *page)
 {
-    shadow->changes++;
     for (u32 cpu = 0; cpu < MEMORY_CPUS; cpu++) {
         if (page->users[cpu] != 0 && shadow->memory->mmu[cpu] != NULL)
             tlb_revoke_contexts(shadow->memory->mmu[cpu], page->users[cpu]);
         page->users[cpu] = 0;
     }
+}
+
+void page_revoke(struct shadow *shadow, struct shadow_page *page)
+{
+    shadow->changes++;
+    users_revoke(shadow, page);
     if (page->domains != 0)
         domains_renew(shadow, page->domains);
     page->domains = 0;
 }
 
-/* Revoke what came through one slot. */
-static void slot_revoke(struct shadow *shadow, struct shadow_page *page, u32 slot)
+/* Take away the combined leaves that lead where a leaf of a second stage leads, and the pages that
+ * stand for tables there. false: those are many. */
+static bool leaves_drop(struct shadow *shadow, const struct shadow_page *second, u64 spte)
 {
+    const u64 address = spte & SPTE_ADDRESS & shadow->memory->a20_mask;
+    const struct slot *slot = memory_slot(shadow->memory, address, second->role.smm);
+    const u64 frame = slot->first_frame + ((address - slot->base) >> PAGE_SHIFT);
+    u32 looks = LEAF_LOOKS;
+    slot_ref next;
+
+    for (slot_ref at = *leaf_list(shadow, spte); at != 0 && looks > 0; at = next, looks--) {
+        struct shadow_page *page = page_at(shadow, at >> SLOT_BITS);
+        const u32 i = at & (SLOTS - 1);
+
+        next = page->link[i].next;
+        if (((page->spt[i] ^ spte) & SPTE_ADDRESS) != 0)
+            continue;
+        slot_replace(shadow, page, i, 0);
+        shadow->stats.leaves_dropped++;
+    }
+    for (u32 i = slot_has_bytes(slot) ? page_first(shadow, frame) : 0; i != 0 && looks > 0;
+         looks--) {
+        const u32 after = page_next(shadow, i);
+
+        if (page_at(shadow, i)->role.combined && !page_at(shadow, i)->role.direct)
+            page_zap(shadow, i);
+        i = after;
+    }
+    return looks > 0;
+}
+
+/* Revoke what came through one slot, which held `old`. */
+static void slot_revoke(struct shadow *shadow, struct shadow_page *page, u32 slot, u64 old)
+{
+    if (page->role.stage2 && page->role.level == 1 && leaves_drop(shadow, page, old)) {
+        shadow->changes++; /* a walk under way must not enter what it learned here */
+        users_revoke(shadow, page);
+        return;
+    }
     if (page->role.level > 1 || page->mixed) {
         page_revoke(shadow, page);
         return;
@@ -333,20 +383,22 @@ static void slot_set(struct shadow *shadow, struct shadow_page *page, u32 slot, 
 void slot_replace(struct shadow *shadow, struct shadow_page *page, u32 slot, u64 spte)
 {
     const u64 old = page->spt[slot];
+    slot_ref *before = list_of(shadow, page, old), *after = list_of(shadow, page, spte);
 
+    if (before != NULL && before != after)
+        link_remove(shadow, page, slot, before);
     slot_set(shadow, page, slot, spte);
+    if (after != NULL && before != after)
+        link_add(shadow, page, slot, after);
     if (old == 0)
         return;
     if (spte_is_child(old)) {
-        const u32 child = spte_child(old);
-
         shadow->changes++;
-        link_remove(shadow, page, slot, child);
         /* Nothing came through a child that has no entries. */
-        if (page_at(shadow, child)->present != 0)
-            slot_revoke(shadow, page, slot);
+        if (page_at(shadow, spte_child(old))->present != 0)
+            slot_revoke(shadow, page, slot, old);
     } else if (!leaf_covers(spte, old)) {
-        slot_revoke(shadow, page, slot);
+        slot_revoke(shadow, page, slot, old);
     }
 }
 
@@ -354,7 +406,6 @@ void slot_link(struct shadow *shadow, struct shadow_page *page, u32 slot, u32 ch
 {
     slot_replace(shadow, page, slot, 0);
     slot_replace(shadow, page, slot, (u64)child << PAGE_SHIFT | SPTE_PRESENT);
-    link_add(shadow, page, slot, child);
 }
 
 /* ---- the end of a page ---- */
@@ -366,15 +417,17 @@ void page_zap(struct shadow *shadow, u32 index)
     shadow->changes++;
     if (page->present != 0 && !page_is_obsolete(shadow, page))
         page_revoke(shadow, page);
-    for (u32 i = 0; page->role.level > 1 && i < SLOTS; i++) {
-        if (spte_is_child(page->spt[i]))
-            link_remove(shadow, page, i, spte_child(page->spt[i]));
+    for (u32 i = 0; page->link != NULL && i < SLOTS; i++) {
+        slot_ref *list = list_of(shadow, page, page->spt[i]);
+
+        if (list != NULL)
+            link_remove(shadow, page, i, list);
     }
     while (page->parents != 0) {
         struct shadow_page *parent = page_at(shadow, page->parents >> SLOT_BITS);
         const u32 slot = page->parents & (SLOTS - 1);
 
-        link_remove(shadow, parent, slot, index);
+        link_remove(shadow, parent, slot, &page->parents);
         slot_set(shadow, parent, slot, 0);
     }
     unsync_forget(shadow, page);

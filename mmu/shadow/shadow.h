@@ -51,6 +51,7 @@ struct shadow_stats {
     u64 prefetched;
     u64 flushes; /* lazy: flush events */
     u64 second_lookups, second_hits; /* the same for addresses of a second stage */
+    u64 leaves_dropped; /* combined leaves, each because of one entry of the second stage */
     u64 domains_renewed; /* times that all combined leaves of a second stage were given up */
 };
 

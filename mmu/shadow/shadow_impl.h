@@ -19,6 +19,8 @@ enum {
     SLOTS = 512,
     SLOT_BITS = 9,
     HASH_BITS = 12,
+    LEAF_HASH_BITS = 15,
+    LEAF_LOOKS = 64, /* at combined leaves of one frame; if there are more, all are given up */
     UNSYNC_MAX = 64, /* pages unsync at a time, each with a snapshot of its guest table */
     UNSYNC_AFTER = 8,
     FLOOD_MAX = 3, /* stores to a higher table without a use */
@@ -40,7 +42,8 @@ enum {
 /* Where an entry is, as one number: page index and slot. 0: nowhere. */
 typedef u32 slot_ref;
 
-/* The list of parents of a page goes through their slots. */
+/* The list of parents of a page goes through their slots; so do those of combined leaves
+ * of level 1. */
 struct link {
     slot_ref next, prev;
 };
@@ -49,7 +52,8 @@ struct shadow_page {
     u64 frame; /* of the guest's table; direct: the first guest frame that it maps */
     union shadow_role role;
     u64 *spt; /* SLOTS entries */
-    struct link *link; /* above level 1: SLOTS list nodes for the children */
+    struct link
+        *link; /* SLOTS list nodes: above level 1 for children, in combined pages for leaves */
     u64 base; /* lowest linear address translated through here, if users are not mixed */
     u64 serial; /* the how manieth page ever made; 0: this record is free */
     u32 hash_next;
@@ -68,9 +72,10 @@ struct shadow_page {
 };
 
 /*
- * A second stage under combined pages. Their leaves depend on its entries, and there is no way back
- * from an entry to the leaves. So when an entry is taken away that some leaf may depend on, the
- * domain gets another number, and with it all its combined pages are out of reach.
+ * A second stage under combined pages, whose leaves depend on its entries. From a level-1 entry of
+ * it there is a way back to them: the combined leaves that lead to the same frame, and the pages
+ * that stand for tables in it. When any other entry is taken away on which some leaf may depend,
+ * the domain gets another number, and with it all its combined pages are out of reach.
  */
 struct domain {
     u64 role, root; /* as in the key of a context; role 0: unused */
@@ -106,6 +111,8 @@ struct shadow {
     u64 changes;
     u64 last_changes;
     u32 last_page;
+
+    slot_ref leaves[1 << LEAF_HASH_BITS]; /* lists of combined leaves of level 1, by page address */
 
     struct unsync unsync[UNSYNC_MAX];
     u64 unsync_clock;
@@ -177,6 +184,18 @@ static ALWAYS_INLINE u64 slot_entry(const struct shadow *shadow, const struct sh
 static ALWAYS_INLINE u32 hash_of(u64 frame)
 {
     return (u32)(frame * 0x9e3779b97f4a7c15 >> (64 - HASH_BITS));
+}
+
+/* Is each leaf of such a page on a list? */
+static ALWAYS_INLINE bool page_lists_leaves(union shadow_role role)
+{
+    return role.combined && role.level == 1;
+}
+
+/* The list of leaves that lead to the same page as this one, and of some others. */
+static ALWAYS_INLINE slot_ref *leaf_list(struct shadow *shadow, u64 leaf)
+{
+    return &shadow->leaves[(leaf & SPTE_ADDRESS) * 0x9e3779b97f4a7c15 >> (64 - LEAF_HASH_BITS)];
 }
 
 /* The first or next page at a frame, whatever its role; 0: none. */

@@ -121,15 +121,20 @@ void shadow_store(struct shadow *shadow, u64 frame, u32 offset, const u8 *from, 
 {
     const struct store store = {shadow->memory->bytes + frame * PAGE_SIZE, from, offset, size};
     bool unsync = false;
+    u64 serial;
     u32 next;
 
     shadow->stats.stores++;
     for (u32 i = page_first(shadow, frame); i != 0; i = next) {
         next = page_next(shadow, i);
+        serial = page_at(shadow, next)->serial;
         if (page_is_obsolete(shadow, page_at(shadow, i)))
             page_zap(shadow, i);
         else if (page_watches(page_at(shadow, i)))
             unsync |= store_to_page(shadow, i, &store);
+        /* An entry of a second stage may lead to the very frame that it is in. */
+        if (page_at(shadow, next)->serial != serial)
+            next = page_first(shadow, frame);
     }
     if (unsync) {
         mark_frame(shadow, frame);

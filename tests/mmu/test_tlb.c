@@ -342,6 +342,37 @@ START_TEST(a_flush_of_write_tags_reaches_banks_that_are_away)
 }
 END_TEST
 
+START_TEST(a_store_to_a_watched_page_finds_its_place_and_never_hits)
+{
+    struct guest *g = guest_with_pages();
+    const struct tlb_entry *e = &g->mmu->bank[tlb_index(0x1000)];
+    const u64 frame = 0x11000 >> PAGE_SHIFT;
+
+    goes_to(g, 0x1000, WR);
+    ck_assert(hits(g->mmu->bank, 0x1000, WR) && !tlb_watched(e, 0x1000, 8));
+    memory_mark_clean(g->memory, frame);
+    ck_assert(!hits(g->mmu->bank, 0x1000, WR) && !tlb_watched(e, 0x1000, 8));
+    goes_to(g, 0x1000, WR);
+    ck_assert(!hits(g->mmu->bank, 0x1000, WR));
+    ck_assert(tlb_watched(e, 0x1000, 8) && tlb_watched(e, 0x1ff8, 8));
+    ck_assert(!tlb_watched(e, 0x1ff9, 8) && !tlb_watched(e, 0x401000, 8));
+    ck_assert_uint_eq(memory_frame_of(g->memory, (const u8 *)(uintptr_t)(e->host + 0x1000)), frame);
+    for (u64 index = 0; index < TLB_SIZE; index++) { /* of the many pages that are not there */
+        const u64 at = TLB_WATCHED(TLB_INVALID(index));
+
+        ck_assert(!tlb_watched(&g->mmu->bank[tlb_index(at)], at, 8));
+    }
+    put64(g, PT + 8, 0x11000 | P | U); /* read only now */
+    ck_assert(!tlb_watched(e, 0x1000, 8));
+    put64(g, PT + 8, 0x11000 | P | W | U);
+    goes_to(g, 0x1000, WR);
+    put64(g, 0x11000, 1); /* heard: the page is clean no more */
+    goes_to(g, 0x1000, WR);
+    ck_assert(hits(g->mmu->bank, 0x1000, WR));
+    guest_destroy(g);
+}
+END_TEST
+
 START_TEST(a_table_that_becomes_data_may_be_written_fast_again)
 {
     static const u8 zeros[PAGE_SIZE];
@@ -440,6 +471,7 @@ RUN_TESTS("tlb", a_store_over_a_used_entry_revokes_its_page_and_no_other,
           a_page_that_becomes_a_table_loses_its_write_tag, three_write_tags_are_revoked_singly,
           more_write_tags_are_revoked_with_all_others,
           a_flush_of_write_tags_reaches_banks_that_are_away,
+          a_store_to_a_watched_page_finds_its_place_and_never_hits,
           a_table_that_becomes_data_may_be_written_fast_again,
           an_accessed_bit_of_one_format_may_be_an_address_bit_of_another,
           a_new_slot_is_seen_at_once, dropping_everything_many_times_changes_nothing,
