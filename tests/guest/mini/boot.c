@@ -40,7 +40,7 @@ static void boot(enum mode mode)
               (l2.cr0 & (CR0_PE | CR0_PG)) == (CR0_PE | CR0_PG) &&
               ((l2.efer & EFER_LMA) != 0) == (mode == MODE_64) &&
               l2_named(&l2, (u32)l2.reg[RAX], l2_gpa(&l2, LIN_DATA)),
-          "real mode, protected mode, %s: read %08x without an exit between", mode_names[mode],
+          "real mode, protected mode, %s, by itself: read %08x", mode_names[mode],
           (u32)l2.reg[RAX]);
     /* and once more from the same instruction, now by what the exit saved */
     l2.rip = rip - 2;

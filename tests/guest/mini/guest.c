@@ -87,8 +87,7 @@ void *l2_at(void *l2, u64 gpa)
 static void map_large_pieces(struct l2 *l2, u64 gpa)
 {
     if (l2->second.format == &format_32) {
-        if (gpa < BIT(32))
-            tables_map(&l2->second, gpa, HPA_LARGE, 22, vendor->second_rwx);
+        tables_map(&l2->second, gpa, HPA_LARGE, 22, vendor->second_rwx);
         return;
     }
     tables_map(&l2->second, gpa, HPA_LARGE + 0x200000, 21, vendor->second_rwx);
@@ -196,10 +195,9 @@ void l2_new(struct l2 *l2, enum mode mode)
     }
     map_large_pieces(l2, GPA_LARGE);
     map_own_large(l2, LIN_LARGE, GPA_LARGE);
-    if (l2->second.format->entry == 8) {
+    map_own_large(l2, LIN_HIGH, GPA_HIGH);
+    if (format_is_wide(l2->second.format))
         map_large_pieces(l2, GPA_HIGH);
-        map_own_large(l2, LIN_HIGH, GPA_HIGH);
-    }
     l2_reset(l2, mode, 0);
     vendor->create(l2);
 }
@@ -352,17 +350,6 @@ void l2_explain(struct l2 *l2, u64 linear)
     check(got == (u32)((hpa & ~(u64)(PAGE - 1)) | ACE),
           "mode=%s lin=%08llx gpa=%08llx hpa=%08llx, read %08x", mode_names[l2->mode], linear, w.to,
           hpa, got);
-}
-
-void exit_print(const struct l2 *l2)
-{
-    const struct exit *exit = &l2->exit;
-
-    print("    exit at %llx: %s (%llu), qualification %llx, guest-physical %08llx, linear %08llx\n",
-          l2->rip, vendor->exit_name(exit->reason), exit->reason, exit->qualification, exit->gpa,
-          exit->linear);
-    if (exit->why != WHY_SECOND_STAGE)
-        print("      instruction length %u, information %x\n", exit->length, exit->info);
 }
 
 static struct {

@@ -130,8 +130,6 @@ const char *l2_put_code(struct l2 *l2, const void *bytes, u32 length);
 /* Shows the way of an address through both stages; what L2 reads there is checked. */
 void l2_explain(struct l2 *l2, u64 linear);
 
-/* The last exit as the vendor reports it. */
-void exit_print(const struct l2 *l2);
 /* Exits by name, since the last exits_print(). */
 void exits_count(const char *name);
 void exits_print(void);

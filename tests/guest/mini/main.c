@@ -37,7 +37,7 @@ static const struct {
     {"abort-pdpte", "VMX abort for L1's PDPTEs", part_abort_pdpte, &vendor_vmx, NAMED},
 };
 
-static const struct vendor *const vendors[] = {&vendor_vmx};
+static const struct vendor *const vendors[] = {&vendor_vmx, &vendor_svm};
 
 /* Is the word in the text? */
 static bool names(const char *text, const char *what)
@@ -55,7 +55,8 @@ static bool names(const char *text, const char *what)
     return false;
 }
 
-static void run_parts(const char *l1)
+/* program: of the family, by L1's mode */
+static void run_parts(const char *program, const char *l1)
 {
     const char *arguments = machine_arguments();
     bool chosen = false;
@@ -67,6 +68,8 @@ static void run_parts(const char *l1)
         failures++;
         return;
     }
+    print("mini-%s%s: %s with %s, L1 %s\n", vendor->program, program, vendor->name,
+          vendor->second_name, l1);
     for (u32 i = 0; i < ARRAY_SIZE(parts); i++) {
         if ((chosen ? !names(arguments, parts[i].name) : parts[i].when == NAMED) ||
             (parts[i].only != NULL && parts[i].only != vendor) ||
@@ -96,14 +99,13 @@ void mini_main(word info)
     if (abort_seen())
         leave();
     l2_memory_init();
-    print("mini: %s with %s\n", vendor->name, vendor->second_name);
     if (L1_64) {
-        run_parts("64-bit");
+        run_parts("64", "64-bit");
     } else {
         l1_set_paging(L1_32);
-        run_parts("32-bit, CR4.PAE=0");
+        run_parts("32np", "32-bit, CR4.PAE=0");
         l1_set_paging(L1_PAE);
-        run_parts("32-bit, PAE");
+        run_parts("32pae", "32-bit, PAE");
     }
     print("mini: %u checks, %u failures\n", checks, failures);
     leave();

@@ -56,6 +56,11 @@ void entry_set(const struct format *f, void *entry, u64 value)
         *(volatile u64 *)entry = value;
 }
 
+bool format_is_wide(const struct format *f)
+{
+    return f->level[0].shift + f->level[0].bits > 32;
+}
+
 static u32 index_at(const struct format *f, u32 level, u64 address)
 {
     return (u32)(address >> f->level[level].shift) & ((1u << f->level[level].bits) - 1);

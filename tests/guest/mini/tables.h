@@ -42,6 +42,8 @@ void tables_map(struct tables *t, u64 from, u64 to, u32 shift, u64 flags);
 /* The entry for an address at the level whose pages have 1 << shift bytes; NULL: no such table. */
 void *tables_entry(const struct tables *t, u64 address, u32 shift);
 u64 entry_get(const struct format *f, const void *entry);
+/* Have addresses that the format translates a bit 32? */
+bool format_is_wide(const struct format *f);
 void entry_set(const struct format *f, void *entry, u64 value);
 
 /* A walk, entry by entry. */

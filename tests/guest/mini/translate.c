@@ -17,9 +17,25 @@ static void take_away(u64 linear)
     exits = l2_step(&l2, l2_read, linear, 0) == SECOND_STAGE && l2.exit.gpa == gpa;
     check(exits, "L1 clears the last %s entry: L2's read of %08llx exits to L1",
           vendor->second_name, linear);
-    exit_print(&l2);
+    vendor->exit_print(&l2);
     l2_second_set(&l2, gpa, entry);
     check(l2_named(&l2, l2_value(&l2, linear), gpa), "L1 puts it back: L2 reads");
+}
+
+/* T37: a second stage of 32 bits has nothing from 4 GiB on, whatever is at the same offset below.
+ */
+static void beyond(void)
+{
+    const struct format *f = l2.second.format;
+    const u64 linear = LIN_HIGH + 0x5008;
+    enum outcome outcome;
+
+    tables_map(&l2.second, 0, HPA_LARGE, f->level[f->levels - 2].shift, vendor->second_rwx);
+    outcome = l2_step(&l2, l2_read, linear, 0);
+    check(outcome == SECOND_STAGE && l2.exit.gpa == GPA_HIGH + 0x5008 && !l2.exit.in_tables,
+          "T37: linear %08llx is guest-physical %llx, which L1's mode does not reach: exit", linear,
+          l2.exit.gpa);
+    vendor->exit_print(&l2);
 }
 
 void part_translate(void)
@@ -29,8 +45,10 @@ void part_translate(void)
         l2_new(&l2, mode);
         l2_explain(&l2, LIN_DATA);
         l2_explain(&l2, LIN_LARGE + 0x3000);
-        if (l2.second.format->entry == 8)
+        if (format_is_wide(l2.second.format))
             l2_explain(&l2, LIN_HIGH + 0x205000);
+        else
+            beyond();
         take_away(LIN_DATA);
     }
 }
@@ -126,7 +144,7 @@ struct refused {
     u64 gpa; /* where the second stage refuses ... */
     u64 rights; /* ... these */
     u32 access; /* 0: on the way through L2's tables */
-    u64 exit_linear; /* 0: it reports none */
+    u64 exit_linear; /* 0: it reports none, on any vendor */
 };
 
 static void second_stage_refuses(const struct refused *r)
@@ -137,7 +155,7 @@ static void second_stage_refuses(const struct refused *r)
     l2_second_set(&l2, r->gpa, entry ^ r->rights);
     outcome = l2_step(&l2, r->stub, r->linear, 0);
     check(outcome == SECOND_STAGE && l2.exit.gpa == r->gpa &&
-              (r->exit_linear == 0 || l2.exit.linear == r->exit_linear) &&
+              (r->exit_linear == 0 || !vendor->second_linear || l2.exit.linear == r->exit_linear) &&
               l2.exit.in_tables == (r->access == 0) &&
               (r->access == 0 || l2.exit.access == r->access),
           "%s: exit with gpa=%08llx lin=%08llx qualification=%llx", r->what, l2.exit.gpa,
@@ -153,7 +171,7 @@ static void second_stage(void)
         {"a page gone", l2_read, linear + 8, gpa + 8, vendor->second_rwx, READ, linear + 8},
         {"a page read-only", l2_write, linear + 12, gpa + 12, vendor->second_write, WRITE,
          linear + 12},
-        {"a page not executable", l2_call, linear + 16, gpa + 16, vendor->second_execute, FETCH,
+        {"a page not executable", l2_call, linear + 16, gpa + 16, vendor->second_execute(), FETCH,
          linear + 16},
     };
     struct walk code, data;
@@ -217,6 +235,19 @@ void part_pae(void)
         check(l2_step(&l2, l2_load_cr3, other, 0) == FAULTED && l2_vector(&l2) == 13 &&
                   l2.pdpte[1] == 0,
               "MOV CR3 with a reserved bit in a PDPTE: L2's own #GP, nothing changed");
+    } else {
+        pdpt[1] = 0;
+        (void)l2_step(&l2, l2_invlpg, LIN_DATA + 0x40000000, 0);
+        check(l2_page_fault(&l2, l2_step(&l2, l2_read, LIN_DATA + 0x40000000, 0), 0,
+                            LIN_DATA + 0x40000000),
+              "PDPTE 1 gone in memory: gone for the next walk, there is no register");
+        pdpt[1] = pdpt[0] | W;
+        check(l2_step(&l2, l2_load_cr3, other, 0) == DONE,
+              "MOV CR3 does not look at a reserved bit in a PDPTE");
+        check(l2_page_fault(&l2, l2_step(&l2, l2_read, LIN_DATA + 0x40000000, 0), 9,
+                            LIN_DATA + 0x40000000),
+              "the walk does: #PF, 9");
+        check(l2_value(&l2, LIN_DATA) == value, "and not for an address under another PDPTE");
     }
     pdpt[1] = 0;
     if (vendor->pdpte_registers) /* not the translation of an address: no linear address, bit 7

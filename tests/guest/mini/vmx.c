@@ -231,6 +231,11 @@ static const struct format *vmx_second_format(void)
     return &format_ept;
 }
 
+static u64 vmx_second_execute(void)
+{
+    return EPT_X;
+}
+
 void vmx_current(struct l2 *l2)
 {
     must(vmptrld((word)VMX(l2)->vmcs), "VMPTRLD");
@@ -343,6 +348,17 @@ static const char *vmx_exit_name(u64 reason)
                                                                            : "other";
 }
 
+static void vmx_exit_print(const struct l2 *l2)
+{
+    const struct exit *exit = &l2->exit;
+
+    print("    exit at %llx: %s (%llu), qualification %llx, guest-physical %08llx, linear %08llx\n",
+          l2->rip, vmx_exit_name(exit->reason), exit->reason, exit->qualification, exit->gpa,
+          exit->linear);
+    if (exit->why != WHY_SECOND_STAGE)
+        print("      instruction length %u, information %x\n", exit->length, exit->info);
+}
+
 static void read_exit(struct l2 *l2)
 {
     struct exit *exit = &l2->exit;
@@ -426,6 +442,7 @@ static void vmx_inject_interrupt(struct l2 *l2, u32 vector)
 
 const struct vendor vendor_vmx = {
     .name = "VMX",
+    .program = "vmx",
     .second_name = "EPT",
     .offered = vmx_offered,
     .on = vmx_on,
@@ -433,12 +450,14 @@ const struct vendor vendor_vmx = {
     .second_format = vmx_second_format,
     .second_rwx = EPT_RWX,
     .second_write = EPT_W,
-    .second_execute = EPT_X,
+    .second_execute = vmx_second_execute,
+    .second_linear = true,
     .bad_state = REASON_ENTRY_FAILED | R_ENTRY_STATE,
     .pdpte_registers = true,
     .create = vmx_create,
     .run = vmx_run,
     .exit_name = vmx_exit_name,
+    .exit_print = vmx_exit_print,
     .flush = vmx_flush,
     .inject = vmx_inject,
     .inject_interrupt = vmx_inject_interrupt,
