@@ -25,6 +25,7 @@ static const struct {
     {"boot", "L2 from real mode to paging", part_boot, NULL},
     {"shadowed", "L2 without a second stage", part_shadowed, NULL},
     {"ept", "entries, flags, log and switching of EPT", part_ept, &vendor_vmx},
+    {"npt", "rights, formats and flushing of NPT", part_npt, &vendor_svm},
     {"checks", "what VM entry refuses", part_checks, &vendor_vmx},
     {"exits", "instructions that exit", part_exits, &vendor_vmx},
     {"inject", "exceptions and interrupts into L2, and out of it", part_inject, &vendor_vmx},

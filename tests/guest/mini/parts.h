@@ -14,6 +14,7 @@ void part_turns(void);
 void part_boot(void);
 void part_shadowed(void);
 void part_ept(void);
+void part_npt(void);
 void part_checks(void);
 void part_exits(void);
 void part_inject(void);
