@@ -2,7 +2,8 @@
 /*
  * The mini hypervisors: small L1s that run small L2s and check everything they see. The command
  * line names the parts to run; without one, all run. In 32-bit mode each part runs with L1 in
- * 32-bit paging and then in PAE paging. Leaves through port F4h with the number of failures.
+ * 32-bit paging and then in PAE paging; "32np" or "32pae" is for the one or the other only. Leaves
+ * through port F4h with the number of failures.
  */
 #include "parts.h"
 #include "vendor.h"
@@ -64,7 +65,7 @@ static void run_parts(const char *program, const char *l1)
 
     for (u32 i = 0; i < ARRAY_SIZE(parts); i++)
         chosen |= names(arguments, parts[i].name);
-    if (!chosen && *arguments != 0) {
+    if (!chosen && *arguments != 0 && !names(arguments, program)) {
         print("mini: no part is named in \"%s\"\n", arguments);
         failures++;
         return;
@@ -103,10 +104,14 @@ void mini_main(word info)
     if (L1_64) {
         run_parts("64", "64-bit");
     } else {
-        l1_set_paging(L1_32);
-        run_parts("32np", "32-bit, CR4.PAE=0");
-        l1_set_paging(L1_PAE);
-        run_parts("32pae", "32-bit, PAE");
+        if (!names(machine_arguments(), "32pae")) {
+            l1_set_paging(L1_32);
+            run_parts("32np", "32-bit, CR4.PAE=0");
+        }
+        if (!names(machine_arguments(), "32np")) {
+            l1_set_paging(L1_PAE);
+            run_parts("32pae", "32-bit, PAE");
+        }
     }
     print("mini: %u checks, %u failures\n", checks, failures);
     leave();
