@@ -77,12 +77,6 @@ static bool translate_vmcb(struct vcpu *v, u32 access, u64 *vmcb)
     return true;
 }
 
-static void load_segment(struct vcpu *v, enum seg seg, const struct vmcb_segment *from)
-{
-    svm_segment_load(&v->state.seg[seg], from);
-    v->state.seg[seg].base = svm_canonical(v, from->base);
-}
-
 static bool exec_vmload(struct vcpu *v, const struct insn *in, struct operands *x)
 {
     struct cpu_state *s = &v->state;
@@ -95,10 +89,10 @@ static bool exec_vmload(struct vcpu *v, const struct insn *in, struct operands *
         return false;
     vcpu_commit_time(v);
     memory_read(v->memory, (hpa_t){vmcb + VMCB_SAVE}, &save, sizeof(save));
-    load_segment(v, SEG_FS, &save.fs);
-    load_segment(v, SEG_GS, &save.gs);
-    load_segment(v, SEG_TR, &save.tr);
-    load_segment(v, SEG_LDTR, &save.ldtr);
+    svm_segment_load(v, SEG_FS, &save.fs);
+    svm_segment_load(v, SEG_GS, &save.gs);
+    svm_segment_load(v, SEG_TR, &save.tr);
+    svm_segment_load(v, SEG_LDTR, &save.ldtr);
     s->kernel_gs_base = svm_canonical(v, save.kernel_gs_base);
     s->star = save.star;
     s->lstar = svm_canonical(v, save.lstar);

@@ -22,19 +22,22 @@ void svm_segment_save(struct vmcb_segment *to, const struct segment *from)
     to->base = from->base;
 }
 
-void svm_segment_load(struct segment *to, const struct vmcb_segment *from)
-{
-    to->base = from->base;
-    to->limit = from->limit;
-    to->attr = segment_attr_unpack(from->attr);
-    to->selector = from->selector;
-}
-
 u64 svm_canonical(const struct vcpu *v, u64 address)
 {
     const unsigned unused = has_feature(v, F_LA57) ? 64 - 57 : 64 - 48;
 
     return (u64)((i64)(address << unused) >> unused);
+}
+
+/* Bases are made canonical: APM Vol 2 15.5.1 "Canonicalization and Consistency Checks". */
+void svm_segment_load(struct vcpu *v, enum seg seg, const struct vmcb_segment *from)
+{
+    struct segment *to = &v->state.seg[seg];
+
+    to->base = svm_canonical(v, from->base);
+    to->limit = from->limit;
+    to->attr = segment_attr_unpack(from->attr);
+    to->selector = from->selector;
 }
 
 /* ---- the host: APM Vol 2 15.5.1, "Saving Host State" ---- */
@@ -83,10 +86,10 @@ static void load_segments(struct vcpu *v, const struct vmcb_save *save)
     const bool virtual_8086 = (save->rflags & FLAG_VM) != 0;
     const u32 cpl = (save->cr0 & CR0_PE) == 0 ? 0 : virtual_8086 ? 3 : save->cpl & 3u;
 
-    svm_segment_load(&s->seg[SEG_ES], &save->es);
-    svm_segment_load(&s->seg[SEG_CS], &save->cs);
-    svm_segment_load(&s->seg[SEG_SS], &save->ss);
-    svm_segment_load(&s->seg[SEG_DS], &save->ds);
+    svm_segment_load(v, SEG_ES, &save->es);
+    svm_segment_load(v, SEG_CS, &save->cs);
+    svm_segment_load(v, SEG_SS, &save->ss);
+    svm_segment_load(v, SEG_DS, &save->ds);
     s->seg[SEG_SS].attr = (s->seg[SEG_SS].attr & ~(u32)ATTR_DPL) | cpl << ATTR_DPL_SHIFT;
     load_table(v, &s->gdtr, &save->gdtr);
     load_table(v, &s->idtr, &save->idtr);

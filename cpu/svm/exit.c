@@ -165,10 +165,10 @@ static void load_host(struct vcpu *v)
     const struct svm_host *host = &s->svm.host;
     const struct vmcb_control *c = &s->svm.control;
 
-    svm_segment_load(&s->seg[SEG_ES], &host->es);
-    svm_segment_load(&s->seg[SEG_CS], &host->cs);
-    svm_segment_load(&s->seg[SEG_SS], &host->ss);
-    svm_segment_load(&s->seg[SEG_DS], &host->ds);
+    svm_segment_load(v, SEG_ES, &host->es);
+    svm_segment_load(v, SEG_CS, &host->cs);
+    svm_segment_load(v, SEG_SS, &host->ss);
+    svm_segment_load(v, SEG_DS, &host->ds);
     s->gdtr.base = host->gdtr_base;
     s->gdtr.limit = host->gdtr_limit;
     s->idtr.base = host->idtr_base;

@@ -25,9 +25,9 @@ extern const u32 svm_rules_count;
 const struct svm_rule *svm_check(const struct vcpu *v, const struct vmcb_save *save);
 
 /* ---- entry.c ---- */
-/* A register to its place in the VMCB, and back. */
+/* A register to its place in the VMCB, and back, with a base that is canonical. */
 void svm_segment_save(struct vmcb_segment *to, const struct segment *from);
-void svm_segment_load(struct segment *to, const struct vmcb_segment *from);
+void svm_segment_load(struct vcpu *v, enum seg seg, const struct vmcb_segment *from);
 /* The form that the processor holds of an address that is not canonical. */
 u64 svm_canonical(const struct vcpu *v, u64 address);
 

@@ -231,12 +231,16 @@ START_TEST(vmrun_loads_cr2_and_leaves_fs_to_vmload)
 }
 END_TEST
 
-START_TEST(table_bases_become_canonical)
+START_TEST(bases_become_canonical)
 {
     save.gdtr.base = (u64)1 << 60 | GDT;
+    save.es.base = (u64)1 << 60 | 0x5000;
+    save.ds.base = 0x01ffffffffffffff; /* bits 47 and 56 */
     vmrun();
     ck_assert(in_svm_guest(v));
     ck_assert_uint_eq(v->state.gdtr.base, GDT);
+    ck_assert_uint_eq(v->state.seg[SEG_ES].base, 0x5000);
+    ck_assert_uint_eq(v->state.seg[SEG_DS].base, ~(u64)0);
 }
 END_TEST
 
@@ -337,7 +341,7 @@ static void add(Suite *suite)
     tcase_add_loop_test(tc, instructions_need_ring_0, 0, 6);
     tcase_add_loop_test(tc, vmmcall_and_skinit_are_undefined_in_the_host, 0, 2);
     tcase_add_test(tc, vmrun_loads_cr2_and_leaves_fs_to_vmload);
-    tcase_add_test(tc, table_bases_become_canonical);
+    tcase_add_test(tc, bases_become_canonical);
     tcase_add_test(tc, vmload_and_vmsave_move_the_rest_and_make_bases_canonical);
     tcase_add_test(tc, vm_cr_locks_svm_off);
     tcase_add_test(tc, hsave_is_a_page_of_physical_memory);
