@@ -28,6 +28,7 @@ static const struct {
     {"ept", "entries, flags, log and switching of EPT", part_ept, &vendor_vmx},
     {"npt", "rights, formats and flushing of NPT", part_npt, &vendor_svm},
     {"checks", "what VM entry refuses", part_checks, &vendor_vmx},
+    {"checks", "what VMRUN refuses", part_svm_checks, &vendor_svm},
     {"exits", "instructions that exit", part_exits, &vendor_vmx},
     {"inject", "exceptions and interrupts into L2, and out of it", part_inject, &vendor_vmx},
     {"timers", "preemption timer, TSC, interrupts while L2 runs", part_timers, &vendor_vmx},

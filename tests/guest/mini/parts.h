@@ -16,6 +16,7 @@ void part_shadowed(void);
 void part_ept(void);
 void part_npt(void);
 void part_checks(void);
+void part_svm_checks(void);
 void part_exits(void);
 void part_inject(void);
 void part_timers(void);

@@ -71,24 +71,28 @@ void vmcb_change(struct l2 *l2, u32 field, u64 set, u64 clear)
     vmcb_write(l2, field, (vmcb_read(l2, field) | set) & ~clear);
 }
 
-void vmcb_edit(struct l2 *l2, const struct edit *edits, u64 *saved)
+void vmcb_edit(struct l2 *l2, const struct edit *edits)
 {
     for (u32 i = 0; i < EDITS && edits[i].how != NONE; i++) {
         const struct edit *e = &edits[i];
+        const u64 old = vmcb_read(l2, e->field);
 
-        saved[i] = vmcb_read(l2, e->field);
         vmcb_write(l2, e->field,
                    e->how == IS   ? e->value
-                   : e->how == ON ? saved[i] | e->value
-                                  : saved[i] & ~e->value);
+                   : e->how == ON ? old | e->value
+                                  : old & ~e->value);
     }
 }
 
-void vmcb_undo(struct l2 *l2, const struct edit *edits, const u64 *saved)
+void vmcb_keep(struct l2 *l2)
 {
-    for (u32 i = EDITS; i-- > 0;)
-        if (edits[i].how != NONE)
-            vmcb_write(l2, edits[i].field, saved[i]);
+    memcpy(SVM(l2)->kept, SVM(l2)->vmcb, PAGE);
+}
+
+void vmcb_back(struct l2 *l2)
+{
+    memcpy(SVM(l2)->vmcb, SVM(l2)->kept, PAGE);
+    SVM(l2)->flush = FLUSH_ALL;
 }
 
 u32 svm_features(void)
@@ -143,6 +147,7 @@ static void svm_create(struct l2 *l2)
 
     l2->vendor = svm;
     svm->vmcb = page_new();
+    svm->kept = page_new();
     svm->flush = FLUSH_ALL; /* another guest may have had this ASID */
     vmcb_write(l2, ASID, last_asid++ % (asids - 1) + 1);
     vmcb_write(l2, INTERCEPTS_3,

@@ -169,7 +169,7 @@ enum { EVENT_SOFTWARE = 4 << 8 };
 #define NPF_TABLES BIT(33)
 
 struct svm {
-    u8 *vmcb;
+    u8 *vmcb, *kept;
     u8 flush; /* TLB_CONTROL of the next VMRUN */
 };
 #define SVM(l2) ((struct svm *)(l2)->vendor)
@@ -178,15 +178,16 @@ struct svm {
 u64 vmcb_read(const struct l2 *l2, u32 field);
 void vmcb_write(struct l2 *l2, u32 field, u64 value);
 void vmcb_change(struct l2 *l2, u32 field, u64 set, u64 clear);
-/* Changes of fields that a row of a table makes, and taking them back. */
+/* Changes of fields that a row of a table makes; keeping the VMCB before, and having it back. */
 enum { EDITS = 5 };
 struct edit {
     enum { NONE, ON, OFF, IS } how;
     u32 field;
     u64 value;
 };
-void vmcb_edit(struct l2 *l2, const struct edit *edits, u64 *saved);
-void vmcb_undo(struct l2 *l2, const struct edit *edits, const u64 *saved);
+void vmcb_edit(struct l2 *l2, const struct edit *edits);
+void vmcb_keep(struct l2 *l2);
+void vmcb_back(struct l2 *l2);
 
 /* CPUID Fn8000_000A EDX. */
 enum {
