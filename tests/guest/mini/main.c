@@ -30,6 +30,7 @@ static const struct {
     {"checks", "what VM entry refuses", part_checks, &vendor_vmx},
     {"checks", "what VMRUN refuses", part_svm_checks, &vendor_svm},
     {"exits", "instructions that exit", part_exits, &vendor_vmx},
+    {"exits", "instructions that exit", part_svm_exits, &vendor_svm},
     {"inject", "exceptions and interrupts into L2, and out of it", part_inject, &vendor_vmx},
     {"timers", "preemption timer, TSC, interrupts while L2 runs", part_timers, &vendor_vmx},
     {"apic", "APIC virtualization", part_apic, &vendor_vmx},

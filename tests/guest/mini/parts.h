@@ -18,6 +18,7 @@ void part_npt(void);
 void part_checks(void);
 void part_svm_checks(void);
 void part_exits(void);
+void part_svm_exits(void);
 void part_inject(void);
 void part_timers(void);
 void part_apic(void);

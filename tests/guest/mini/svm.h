@@ -179,7 +179,7 @@ u64 vmcb_read(const struct l2 *l2, u32 field);
 void vmcb_write(struct l2 *l2, u32 field, u64 value);
 void vmcb_change(struct l2 *l2, u32 field, u64 set, u64 clear);
 /* Changes of fields that a row of a table makes; keeping the VMCB before, and having it back. */
-enum { EDITS = 5 };
+enum { EDITS = 2 };
 struct edit {
     enum { NONE, ON, OFF, IS } how;
     u32 field;
