@@ -259,6 +259,16 @@ u32 l2_vector(const struct l2 *l2)
     return (u32)l2->reg[RDI] - 1;
 }
 
+u64 l2_return_rip(struct l2 *l2, u32 cpl)
+{
+    const u64 top = cpl == 3 ? LIN_STACK + PAGE - 64 : LIN_STACK + PAGE - 16;
+    const char *end = l2_at(l2, l2_gpa(l2, LIN_STACK));
+
+    if (l2->mode == MODE_64)
+        return *(const u64 *)(end + ((top & ~15ull) - LIN_STACK) - 40);
+    return *(const u32 *)(end + (top - LIN_STACK) - (cpl == 3 ? 20 : 12));
+}
+
 u32 l2_value(struct l2 *l2, u64 linear)
 {
     return l2_step(l2, l2_read, linear, 0) == DONE ? (u32)l2->reg[RAX] : 0;

@@ -110,6 +110,8 @@ extern const char l2_code[], l2_code_end[], l2_fault[];
 extern const char l2_read[], l2_write[], l2_call[], l2_load_cr3[], l2_invlpg[], l2_vmfunc[];
 enum outcome l2_step(struct l2 *l2, const char *stub, u64 linear, u32 value);
 u32 l2_vector(const struct l2 *l2);
+/* What the handler's stack has after an event at this CPL: the RIP that it returns to. */
+u64 l2_return_rip(struct l2 *l2, u32 cpl);
 /* As a step that reads: the value, or 0 if it was not read. */
 u32 l2_value(struct l2 *l2, u64 linear);
 /* Its page fault: the error code and address that its handler saw. */

@@ -28,17 +28,6 @@ static const struct injected {
     {"NMI", NMI | 2, 0, 0},
 };
 
-/* What the handler's stack has: the RIP that it returns to. */
-static u64 pushed_rip(u32 cpl)
-{
-    const u64 top = cpl == 3 ? LIN_STACK + PAGE - 64 : LIN_STACK + PAGE - 16;
-    const char *end = l2_at(&l2, l2_gpa(&l2, LIN_STACK));
-
-    if (l2.mode == MODE_64)
-        return *(const u64 *)(end + ((top & ~15ull) - LIN_STACK) - 40);
-    return *(const u32 *)(end + (top - LIN_STACK) - (cpl == 3 ? 20 : 12));
-}
-
 static bool inject_one(const struct injected *event, u32 cpl)
 {
     bool good;
@@ -56,11 +45,11 @@ static bool inject_one(const struct injected *event, u32 cpl)
     vendor->run(&l2);
     good = l2.exit.why == WHY_CALL && l2_vector(&l2) == (event->info & 0xff) &&
            ((event->info & INFO_ERROR_CODE) == 0 || l2.reg[RDX] == event->error) &&
-           pushed_rip(cpl) == l2.code_linear + OTHER_CODE + event->length &&
+           l2_return_rip(&l2, cpl) == l2.code_linear + OTHER_CODE + event->length &&
            (vmread(ENTRY_INFO) & INFO_VALID) == 0 &&
            ((vmread(INTERRUPTIBILITY) & BIT(3)) != 0) == ((event->info & 0x700) == NMI);
     must(good, "%s at CPL %u: vector %u, returns to %llx", event->what, cpl, l2_vector(&l2),
-         pushed_rip(cpl));
+         l2_return_rip(&l2, cpl));
     return good;
 }
 

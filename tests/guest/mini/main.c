@@ -32,6 +32,7 @@ static const struct {
     {"exits", "instructions that exit", part_exits, &vendor_vmx},
     {"exits", "instructions that exit", part_svm_exits, &vendor_svm},
     {"inject", "exceptions and interrupts into L2, and out of it", part_inject, &vendor_vmx},
+    {"inject", "exceptions and interrupts into L2, and out of it", part_svm_inject, &vendor_svm},
     {"timers", "preemption timer, TSC, interrupts while L2 runs", part_timers, &vendor_vmx},
     {"apic", "APIC virtualization", part_apic, &vendor_vmx},
     {"bluepill", "L1 becomes its own guest", part_bluepill, &vendor_vmx},

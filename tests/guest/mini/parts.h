@@ -20,6 +20,7 @@ void part_svm_checks(void);
 void part_exits(void);
 void part_svm_exits(void);
 void part_inject(void);
+void part_svm_inject(void);
 void part_timers(void);
 void part_apic(void);
 void part_bluepill(void);

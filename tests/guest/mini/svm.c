@@ -195,7 +195,6 @@ void svm_write_guest(struct l2 *l2)
     vmcb_write(l2, S_CR3, l2->cr3);
     vmcb_write(l2, S_CR4, l2->cr4);
     vmcb_write(l2, S_EFER, l2->efer | EFER_SVME);
-    vmcb_write(l2, SHADOW, 0);
 }
 
 static const char *svm_exit_name(u64 code)
@@ -287,8 +286,10 @@ static bool efer_access(struct l2 *l2)
 
 static void svm_run(struct l2 *l2)
 {
-    if (l2->reload)
+    if (l2->reload) {
         svm_write_guest(l2);
+        vmcb_write(l2, SHADOW, 0);
+    }
     l2->reload = false;
     vmcb_write(l2, S_RIP, l2->rip);
     vmcb_write(l2, S_RSP, l2->rsp);
