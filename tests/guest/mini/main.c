@@ -34,6 +34,7 @@ static const struct {
     {"inject", "exceptions and interrupts into L2, and out of it", part_inject, &vendor_vmx},
     {"inject", "exceptions and interrupts into L2, and out of it", part_svm_inject, &vendor_svm},
     {"timers", "preemption timer, TSC, interrupts while L2 runs", part_timers, &vendor_vmx},
+    {"features", "TSC, PAUSE, clean bits, branches, VMLOAD, time", part_svm_features, &vendor_svm},
     {"apic", "APIC virtualization", part_apic, &vendor_vmx},
     {"bluepill", "L1 becomes its own guest", part_bluepill, &vendor_vmx},
     {"smp", "two processors", part_smp, &vendor_vmx},

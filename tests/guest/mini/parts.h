@@ -22,6 +22,7 @@ void part_svm_exits(void);
 void part_inject(void);
 void part_svm_inject(void);
 void part_timers(void);
+void part_svm_features(void);
 void part_apic(void);
 void part_bluepill(void);
 void part_smp(void);

@@ -198,6 +198,7 @@ enum {
     HAS_FLUSH_ASID = 1 << 6,
     HAS_DECODE_ASSISTS = 1 << 7,
     HAS_PAUSE_FILTER = 1 << 10,
+    HAS_PAUSE_THRESHOLD = 1 << 12,
     HAS_VMLOAD = 1 << 15,
     HAS_VGIF = 1 << 16,
     HAS_VNMI = 1 << 25,
