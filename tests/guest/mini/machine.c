@@ -201,14 +201,48 @@ void idt_load(void)
     __asm__ volatile("lidt %0" : : "m"(pointer));
 }
 
+bool l1_has_five_levels(void)
+{
+    u32 regs[4];
+
+    cpuid(0, regs);
+    if (!L1_64 || regs[0] < 7)
+        return false;
+    cpuid(7, regs);
+    return (regs[2] & 1 << 16) != 0;
+}
+
+#ifdef __x86_64__
+/* start.S: CR4 and CR3 anew, with paging off between. */
+void set_long_paging(word cr4, word cr3);
+
+/* The root of five levels has that of four as its first table. */
+static void set_levels(enum l1_paging mode)
+{
+    static u64 root[512] __attribute__((aligned(4096)));
+    const word cr4 = CR_GET(4) & ~(word)CR4_LA57;
+
+    if (mode == l1_paging)
+        return;
+    if (root[0] == 0)
+        root[0] = CR_GET(3) | P | W;
+    l1_paging = mode;
+    if (mode == L1_LONG_5)
+        set_long_paging(cr4 | CR4_LA57, (word)root);
+    else
+        set_long_paging(cr4, root[0] & ~(word)(PAGE - 1));
+}
+#endif
+
 /* All of memory maps to itself. */
 void l1_set_paging(enum l1_paging mode)
 {
+#ifdef __x86_64__
+    set_levels(mode);
+#else
     static u32 directory[1024] __attribute__((aligned(4096)));
     static u64 directories[2048] __attribute__((aligned(4096)));
 
-    if (L1_64)
-        return;
     CR_SET(0, CR_GET(0) & ~(word)CR0_PG);
     l1_paging = mode;
     CR_SET(4, mode == L1_PAE ? CR4_PAE : mode == L1_32 ? CR4_PSE : 0);
@@ -222,6 +256,7 @@ void l1_set_paging(enum l1_paging mode)
         l1_pdpt[i] = (word)(directories + 512 * i) | P;
     CR_SET(3, mode == L1_PAE ? (word)l1_pdpt : (word)directory);
     CR_SET(0, CR_GET(0) | CR0_PG | CR0_WP);
+#endif
 }
 
 void machine_init(word info)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The mini hypervisors: small L1s that run small L2s and check everything they see. The command
- * line names the parts to run; without one, all run. In 32-bit mode each part runs with L1 in
- * 32-bit paging and then in PAE paging; "32np" or "32pae" is for the one or the other only. Leaves
+ * line names the parts to run; without one, all run, in each paging mode of L1; it can name that
+ * too. Leaves
  * through port F4h with the number of failures.
  */
 #include "parts.h"
@@ -44,6 +44,20 @@ static const struct {
 };
 
 static const struct vendor *const vendors[] = {&vendor_vmx, &vendor_svm};
+
+/* L1's paging modes. Five levels are for a second stage that has them then. */
+static const struct pass {
+    const char *program, *l1;
+    enum l1_paging paging;
+} passes[] = {
+#ifdef __x86_64__
+    {"64", "64-bit", L1_LONG},
+    {"64la57", "64-bit, 5 levels", L1_LONG_5},
+#else
+    {"32np", "32-bit, CR4.PAE=0", L1_32},
+    {"32pae", "32-bit, PAE", L1_PAE},
+#endif
+};
 
 /* Is the word in the text? */
 static bool names(const char *text, const char *what)
@@ -93,6 +107,8 @@ static void run_parts(const char *program, const char *l1)
 
 void mini_main(word info)
 {
+    bool chosen = false;
+
     machine_init(info);
     for (u32 i = 0; i < ARRAY_SIZE(vendors) && vendor == NULL; i++)
         if (vendors[i]->offered())
@@ -105,17 +121,14 @@ void mini_main(word info)
     if (abort_seen())
         leave();
     l2_memory_init();
-    if (L1_64) {
-        run_parts("64", "64-bit");
-    } else {
-        if (!names(machine_arguments(), "32pae")) {
-            l1_set_paging(L1_32);
-            run_parts("32np", "32-bit, CR4.PAE=0");
-        }
-        if (!names(machine_arguments(), "32np")) {
-            l1_set_paging(L1_PAE);
-            run_parts("32pae", "32-bit, PAE");
-        }
+    for (u32 i = 0; i < ARRAY_SIZE(passes); i++)
+        chosen |= names(machine_arguments(), passes[i].program);
+    for (u32 i = 0; i < ARRAY_SIZE(passes); i++) {
+        if ((chosen && !names(machine_arguments(), passes[i].program)) ||
+            (passes[i].paging == L1_LONG_5 && !(vendor->second_as_l1 && l1_has_five_levels())))
+            continue;
+        l1_set_paging(passes[i].paging);
+        run_parts(passes[i].program, passes[i].l1);
     }
     print("mini: %u checks, %u failures\n", checks, failures);
     leave();

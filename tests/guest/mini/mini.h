@@ -32,7 +32,7 @@ enum reg { RAX, RCX, RDX, RBX, RSP, RBP, RSI, RDI, R8, REGS = 16 };
 
 enum { CR0_PE = 1, CR0_NE = 0x20, CR0_ET = 0x10, CR0_WP = 0x10000 };
 #define CR0_PG 0x80000000u
-enum { CR4_PSE = 0x10, CR4_PAE = 0x20, CR4_VMXE = 0x2000 };
+enum { CR4_PSE = 0x10, CR4_PAE = 0x20, CR4_LA57 = 0x1000, CR4_VMXE = 0x2000 };
 enum { EFER_LME = 0x100, EFER_LMA = 0x400, EFER_NXE = 0x800, EFER_SVME = 0x1000 };
 enum { MSR_TSC = 0x10, MSR_APIC_BASE = 0x1b, MSR_PAT = 0x277, MSR_FS_BASE = 0xc0000100 };
 #define MSR_EFER 0xc0000080u
@@ -78,10 +78,11 @@ void machine_init(word info);
 void idt_load(void);
 const char *machine_arguments(void);
 
-/* L1 in 32-bit mode chooses its paging: off, 32-bit, PAE. In 64-bit mode there is no choice. */
-enum l1_paging { L1_OFF, L1_32, L1_PAE, L1_LONG };
+/* L1 in 32-bit mode chooses its paging: off, 32-bit, PAE. In 64-bit mode: four or five levels. */
+enum l1_paging { L1_OFF, L1_32, L1_PAE, L1_LONG, L1_LONG_5 };
 extern enum l1_paging l1_paging;
 void l1_set_paging(enum l1_paging mode);
+bool l1_has_five_levels(void); /* this processor */
 extern u64 l1_pdpt[4]; /* its PDPTEs when PAE */
 
 extern char ap_start[], ap_end[], stack_top[], ap_stack_top[];

@@ -325,6 +325,29 @@ static void one_root_two_modes(enum mode mode)
         mode_names[mode], right, ROUNDS * ENTRIES);
 }
 
+/* T33, T38: the root for an L1 with four levels is a table below the root for one with five. */
+static void four_and_five_levels(enum mode mode)
+{
+    u64 *root = page_new();
+    u32 right = 0;
+
+    new_guest(mode);
+    root[0] = l2.second.root | P | W | U;
+    for (u32 i = 0; i < 24; i++) {
+        const bool five = i % 3 == 1;
+        const u64 linear = LIN_DATA + i % DATA_PAGES * PAGE, gpa = l2_gpa(&l2, linear);
+
+        l1_set_paging(five ? L1_LONG_5 : L1_LONG);
+        vmcb_write(&l2, NESTED_CR3, five ? (word)root : l2.second.root);
+        l2_move(&l2, gpa); /* and flushes */
+        name_page(hpa_of(&l2, gpa));
+        right += l2_named(&l2, l2_value(&l2, linear), gpa);
+    }
+    l1_set_paging(L1_LONG);
+    check(right == 24, "T33, T38: L2 %s: %u of 24 reads under an L1 with 4 and with 5 levels",
+          mode_names[mode], right);
+}
+
 /* ---- 15.16: what has to be flushed, and with what ---- */
 
 static void invlpga(u64 linear, u32 asid)
@@ -402,5 +425,8 @@ void part_npt(void)
             host_without_pse(mode);
             one_root_two_modes(mode);
         }
+    if (l1_paging == L1_LONG && l1_has_five_levels())
+        for (enum mode mode = MODE_32; mode <= l2_last_mode(); mode++)
+            four_and_five_levels(mode);
     flushes();
 }

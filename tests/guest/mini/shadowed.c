@@ -67,6 +67,7 @@ static void same_tables(void)
     l2_new(&l2, L1_64 ? MODE_64 : l1_paging == L1_PAE ? MODE_PAE : MODE_32);
     l2_shadow(&l2);
     l2.cr3 = CR_GET(3);
+    l2.cr4 |= CR_GET(4) & CR4_LA57;
     l2.code_linear = hpa_of(&l2, l2.code);
     for (u32 i = 0; i < 100; i++)
         right += l2_value(&l2, HPA_LARGE + i * PAGE) == ((HPA_LARGE + i * PAGE) | ACE);

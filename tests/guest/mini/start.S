@@ -56,6 +56,29 @@ enter_long:
     movl %eax, %cr0
     ret
     .code64
+/* void set_long_paging(word cr4, word cr3): L1's tables may have another number of levels after it. */
+    .globl set_long_paging
+set_long_paging:
+    .irp r, rbx, rbp, r12, r13, r14, r15 /* upper halves do not outlive 64-bit mode */
+    pushq %\r
+    .endr
+    pushq $8
+    pushq $1f
+    lretq
+    .code32
+1:  movl %cr0, %eax
+    andl $0x7fffffff, %eax
+    movl %eax, %cr0
+    movl %edi, %cr4
+    movl %esi, %cr3
+    orl $0x80000000, %eax
+    movl %eax, %cr0
+    ljmp $24, $2f
+    .code64
+2:  .irp r, r15, r14, r13, r12, rbp, rbx
+    popq %\r
+    .endr
+    ret
 long_start:
     movl boot_info, %edi
     call mini_main

@@ -133,7 +133,14 @@ static void svm_off(void)
 /* APM Vol 2 15.25.3 "Enabling Nested Paging": L1's own paging mode at VMRUN. */
 static const struct format *svm_second_format(void)
 {
-    return L1_64 ? &format_long : l1_paging == L1_PAE ? &format_pae : &format_32;
+    static const struct format *const formats[] = {
+        [L1_32] = &format_32,
+        [L1_PAE] = &format_pae,
+        [L1_LONG] = &format_long,
+        [L1_LONG_5] = &format_long_5,
+    };
+
+    return formats[l1_paging];
 }
 
 static u64 svm_second_execute(void)
@@ -332,6 +339,7 @@ const struct vendor vendor_svm = {
     .on = svm_on,
     .off = svm_off,
     .second_format = svm_second_format,
+    .second_as_l1 = true,
     .second_rwx = P | W | U,
     .second_write = W,
     .second_execute = svm_second_execute,

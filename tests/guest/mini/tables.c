@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 #include "tables.h"
 
-/* SDM Vol 3A 4.3 "32-Bit Paging", 4.4 "PAE Paging", 4.5 "4-Level Paging", Vol 3C 29.3.2 "EPT". */
+/* SDM Vol 3A 4.3 "32-Bit Paging", 4.4 "PAE Paging", 4.5 "4-Level Paging and 5-Level Paging", Vol
+ * 3C 29.3.2 "EPT". */
 const struct format format_32 = {
     .name = "32-bit paging without PAE, entries of 4 bytes",
     .entry = 4,
@@ -25,6 +26,15 @@ const struct format format_long = {
     .entry = 8,
     .levels = 4,
     .level = {{"PML4", 39, 9}, {"PDPT", 30, 9}, {"PD", 21, 9}, {"PT", 12, 9}},
+    .present = P,
+    .link = P | W | U,
+    .root_link = P | W | U,
+};
+const struct format format_long_5 = {
+    .name = "5-level paging, entries of 8 bytes",
+    .entry = 8,
+    .levels = 5,
+    .level = {{"PML5", 48, 9}, {"PML4", 39, 9}, {"PDPT", 30, 9}, {"PD", 21, 9}, {"PT", 12, 9}},
     .present = P,
     .link = P | W | U,
     .root_link = P | W | U,

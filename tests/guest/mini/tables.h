@@ -15,12 +15,12 @@ struct format {
     struct {
         const char *name;
         u32 shift, bits; /* of the address: the index into this level's table */
-    } level[4]; /* from the root down */
+    } level[5]; /* from the root down */
     u64 present; /* an entry without all of these bits maps nothing */
     u64 link; /* flags of an entry that leads to a table */
     u64 root_link; /* the same in the root */
 };
-extern const struct format format_32, format_pae, format_long, format_ept;
+extern const struct format format_32, format_pae, format_long, format_long_5, format_ept;
 
 /*
  * One tree of tables. Its entries hold addresses of the space in which it lives: guest-physical for
@@ -54,7 +54,7 @@ struct step {
 };
 struct walk {
     u32 steps;
-    struct step step[4];
+    struct step step[5];
     bool mapped;
     u64 to; /* the address reached */
     u32 shift;

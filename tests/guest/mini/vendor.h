@@ -13,6 +13,7 @@ struct vendor {
     void (*off)(void);
     /* Format and flags of the second stage in L1's paging mode as it is now. */
     const struct format *(*second_format)(void);
+    bool second_as_l1; /* that format is the one of L1's own tables */
     u64 second_rwx; /* flags of a leaf that allows everything */
     u64 second_write; /* toggled, it refuses that */
     u64 (*second_execute)(void); /* this too; 0: L1's paging mode has no such bit */
