@@ -4,7 +4,8 @@
 
 T28: L1 and L2 in turns a thousand times build nothing after the first turns. T21: an L2 that changes its
 paging mode keeps the shadow of its second stage. T20, T55: what L1 rewrites is dropped entry by entry;
-under --mmu=shadow no page is zapped for it. Each with VMX and with SVM.
+under --mmu=shadow no page is zapped for it, but those of tables of the mode before, where L1 has
+then others. Each with VMX and with SVM.
 """
 import json
 import sys
@@ -18,7 +19,7 @@ LIMITS = [
     ("turns", "shadow", {"pages_made": 16, "roots_made": 4, "pages_zapped": 2}),
     ("turns", "combined", {"pages_made": 16, "roots_made": 5, "pages_zapped": 4}),
     ("modes", "shadow", {"pages_made": 12, "roots_made": 8}),
-    ("second", "shadow", {"pages_made": 64, "pages_zapped": 6}),
+    ("second", "shadow", {"pages_made": 64, "pages_zapped": 10}),
 ]
 
 
@@ -28,7 +29,7 @@ def main():
         text = Guest(nestbox, kernel, ["-cpu", cpu, "-append", part]).run(
             f"--mmu={mode}", "--stats=json").decode()
         shadow = json.loads(text[text.rindex('{\n  "instructions"'):])["shadow"]
-        runs = text.count(f"== {part}")  # a 32-bit L1 runs it in two paging modes
+        runs = text.count(f"== {part}")  # L1 runs it in each of its paging modes
         for counter, limit in limits.items():
             if shadow[counter] > limit * runs:
                 sys.exit(f"{kernel}, {cpu}, {part}, {mode}: {counter} is {shadow[counter]}, over {limit * runs}")
