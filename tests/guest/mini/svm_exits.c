@@ -196,9 +196,14 @@ static bool try_row(const struct row *row)
         info1 |= l2.mode == MODE_64 ? 0x200 : 0x100;
         info2 = rip + row->length;
     }
+    if ((svm_features() & HAS_DECODE_ASSISTS) == 0)
+        info1 &= row->exit_code == X_IOIO         ? ~(u64)IO_SEGMENT(7)
+                 : row->exit_code < X_TASK_SWITCH ? 0
+                                                  : ~0ull;
     good = l2.exit.reason == row->exit_code && l2.exit.qualification == info1 &&
            vmcb_read(&l2, EXIT_INFO_2) == info2 && l2.rip == rip &&
-           (row->exit_code == X_TASK_SWITCH || l2.exit.length == row->length - row->at);
+           (row->exit_code == X_TASK_SWITCH || (svm_features() & HAS_NEXT_RIP) == 0 ||
+            l2.exit.length == row->length - row->at);
     must(good, "L2 %s, %s: exit code %llx, EXITINFO1 %llx, EXITINFO2 %llx, RIP %llx, length %u",
          mode_names[l2.mode], row->name, l2.exit.reason, l2.exit.qualification,
          vmcb_read(&l2, EXIT_INFO_2), l2.rip, l2.exit.length);

@@ -60,15 +60,16 @@ static bool left_at(u64 exit_code, u32 offset)
 static bool inject_one(const struct injected *event, u32 cpl)
 {
     const u32 vector = (event->event & 0x700) == EVENT_NMI ? 2 : event->event & 0xff;
+    const u32 length = (svm_features() & HAS_NEXT_RIP) != 0 ? event->length : 0;
     bool good;
 
     prepare(cpl, 2 | RFLAGS_IF);
     vmcb_write(&l2, EVENT, EVENT_VALID | event->event | (u64)event->error << 32);
-    vmcb_write(&l2, NEXT_RIP, l2.rip + event->length);
+    vmcb_write(&l2, NEXT_RIP, l2.rip + length);
     vendor->run(&l2);
     good = event_came(vector) &&
            ((event->event & EVENT_ERROR) == 0 || l2.reg[RDX] == event->error) &&
-           l2_return_rip(&l2, cpl) == l2.code_linear + OTHER_CODE + event->length &&
+           l2_return_rip(&l2, cpl) == l2.code_linear + OTHER_CODE + length &&
            (vmcb_read(&l2, EVENT) & EVENT_VALID) == 0;
     must(good, "%s at CPL %u: vector %u, returns to %llx", event->what, cpl, l2_vector(&l2),
          l2_return_rip(&l2, cpl));
