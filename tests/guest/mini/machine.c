@@ -259,6 +259,17 @@ void l1_set_paging(enum l1_paging mode)
 #endif
 }
 
+void l1_paging_join(word cr0, word cr3, word cr4)
+{
+#ifdef __x86_64__
+    set_long_paging(cr4, cr3);
+#else
+    CR_SET(4, cr4);
+    CR_SET(3, cr3);
+#endif
+    CR_SET(0, cr0);
+}
+
 void machine_init(word info)
 {
     const u32 *multiboot = (const u32 *)info;

@@ -83,6 +83,8 @@ enum l1_paging { L1_OFF, L1_32, L1_PAE, L1_LONG, L1_LONG_5 };
 extern enum l1_paging l1_paging;
 void l1_set_paging(enum l1_paging mode);
 bool l1_has_five_levels(void); /* this processor */
+/* Another processor, which has just started, pages as the one whose registers these are. */
+void l1_paging_join(word cr0, word cr3, word cr4);
 extern u64 l1_pdpt[4]; /* its PDPTEs when PAE */
 
 extern char ap_start[], ap_end[], stack_top[], ap_stack_top[];

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A second processor: a VMCS that moves between two, and what one sends to the other while that
+ * A second processor: a guest that moves between two, and what one sends to the other while that
  * runs L2. SDM Vol 3C 25.11.1 "Software Use of Virtual-Machine Control Structures", 26.2 "Other
- * Causes of VM Exits".
+ * Causes of VM Exits"; APM Vol 2 15.13 "Interrupt Intercepts".
  */
 #include "parts.h"
 #include "vendor.h"
@@ -10,7 +10,7 @@
 
 enum command { WAIT, START, READ_DATA, ENTER, GIVE_BACK, STOP };
 enum { INIT = 5 << 8, SIPI = 6 << 8, SEND_NMI = 4 << 8, ASSERT = 1 << 14, OTHER_ID = 1 };
-enum { VECTOR = 0x23 };
+enum { VECTOR = 0x23, MSR_SYSENTER_EIP = 0x176 };
 
 static struct l2 l2;
 static volatile enum command command;
@@ -20,30 +20,28 @@ static word bsp_cr0, bsp_cr3, bsp_cr4;
 /* The other processor: does what it is told, with the same L2. */
 static void other_processor(void)
 {
-    CR_SET(4, bsp_cr4 & ~(word)CR4_VMXE);
-    CR_SET(3, bsp_cr3);
-    CR_SET(0, bsp_cr0);
+    l1_paging_join(bsp_cr0, bsp_cr3, bsp_cr4 & ~(word)CR4_VMXE);
     idt_load();
     *apic(APIC_SPURIOUS) = 0x1ff;
     for (;;) {
         switch (command) {
         case WAIT: __asm__ volatile("pause"); continue;
-        case START: vmx_on(); break;
+        case START: vendor->on(); break;
         case READ_DATA:
             l2.reload = true;
             answer = l2_value(&l2, LIN_DATA);
+            vendor->catch_events(&l2);
             break;
         case ENTER:
+            __asm__ volatile("sti");
             vendor->run(&l2);
-            if (l2.exit.reason == R_INTERRUPT)
+            __asm__ volatile("cli");
+            if (vendor->acknowledges && l2.exit.reason == vendor->interrupt_exit)
                 *apic(APIC_EOI) = 0;
             break;
-        case GIVE_BACK:
-            must(vmclear((word)VMX(&l2)->vmcs), "VMCLEAR");
-            VMX(&l2)->launched = false;
-            break;
+        case GIVE_BACK: vendor->release(&l2); break;
         case STOP:
-            vmx_off();
+            vendor->off();
             command = WAIT;
             for (;;)
                 __asm__ volatile("cli; hlt");
@@ -94,9 +92,9 @@ static bool start_other(void)
 
 /* The other enters L2, which spins or has the activity state; something is sent to it; it comes
  * out. */
-static bool exits_with(u32 activity, u32 sent, u32 reason)
+static bool exits_with(u32 activity, u32 sent, u64 reason)
 {
-    l2_put_code(&l2, "\xeb\xfe", 2);
+    l2_put_code(&l2, activity == HALTED ? "\xf4\xeb\xfd" : "\xeb\xfe\x90", 3); /* hlt or not; jmp */
     l2.rip = l2.code_linear + OTHER_CODE;
     l2.rflags = 2;
     l2.reload = true;
@@ -110,6 +108,24 @@ static bool exits_with(u32 activity, u32 sent, u32 reason)
     return finished() && l2.exit.reason == reason;
 }
 
+/* L2's WRMSR or RDMSR of an MSR that is in the guest's state; what it reads. */
+static u32 sysenter_eip(bool write, u32 value)
+{
+    l2.reg[RCX] = MSR_SYSENTER_EIP;
+    l2.reg[RDX] = 0;
+    (void)l2_step(&l2, l2_put_code(&l2, write ? "\x0f\x30\x0f\xa2" : "\x0f\x32\x0f\xa2", 4), 0,
+                  value);
+    return (u32)l2.reg[RAX];
+}
+
+/* What only VMX has: INIT exits and is over; L2 can wait for SIPI. */
+static void init_and_sipi(void)
+{
+    check(exits_with(ACTIVE, INIT, R_INIT), "INIT");
+    check(exits_with(WAIT_FOR_SIPI, SIPI | 0x42, R_SIPI) && l2.exit.qualification == 0x42,
+          "SIPI while L2 waits for it: exit with its vector");
+}
+
 void part_smp(void)
 {
     u32 before;
@@ -121,22 +137,19 @@ void part_smp(void)
         print("  there is one processor only\n");
         return;
     }
-    vmx_current(&l2);
-    vmx_change(PIN, PIN_INTERRUPT | PIN_NMI, 0);
-    vmwrite(GUEST_SYSENTER_EIP, 0x1234);
-    must(vmclear((word)VMX(&l2)->vmcs), "VMCLEAR");
-    VMX(&l2)->launched = false;
-    check(tell(READ_DATA) && answer == before && VMX(&l2)->launched,
-          "a VMCS moves to the other processor and runs there");
-    check(exits_with(0, VECTOR, R_INTERRUPT), "an interrupt sent to it while L2 runs: exit");
-    check(exits_with(HALTED, VECTOR, R_INTERRUPT), "and while L2 is halted");
-    check(exits_with(0, SEND_NMI, R_EXCEPTION), "an NMI");
-    check(exits_with(0, INIT, R_INIT), "INIT");
-    check(exits_with(WAIT_FOR_SIPI, SIPI | 0x42, R_SIPI) && l2.exit.qualification == 0x42,
-          "SIPI while L2 waits for it: exit with its vector");
+    (void)sysenter_eip(true, 0x1234);
+    vendor->release(&l2);
+    check(tell(READ_DATA) && answer == before,
+          "a guest moves to the other processor and runs there");
+    check(exits_with(ACTIVE, VECTOR, vendor->interrupt_exit),
+          "an interrupt sent to it while L2 runs: exit");
+    check(exits_with(HALTED, VECTOR, vendor->interrupt_exit), "and while L2 is halted");
+    check(exits_with(ACTIVE, SEND_NMI, vendor->nmi_exit), "an NMI");
+    if (vendor == &vendor_vmx)
+        init_and_sipi();
     check(tell(GIVE_BACK), "the other gives it back");
     l2.reload = true;
-    check(l2_value(&l2, LIN_DATA) == before && vmread(GUEST_SYSENTER_EIP) == 0x1234,
+    check(l2_value(&l2, LIN_DATA) == before && sysenter_eip(false, 0) == 0x1234,
           "and it runs here as before");
-    check(tell(STOP), "the other leaves VMX operation");
+    check(tell(STOP), "the other switches virtualization off");
 }

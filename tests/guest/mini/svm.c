@@ -318,6 +318,18 @@ static void svm_flush(struct l2 *l2)
     SVM(l2)->flush = (svm_features() & HAS_FLUSH_ASID) != 0 ? FLUSH_ASID : FLUSH_ALL;
 }
 
+/* Nothing of a VMCB stays in a processor, but the other's TLB may have this ASID. */
+static void svm_release(struct l2 *l2)
+{
+    SVM(l2)->flush = FLUSH_ALL;
+}
+
+static void svm_catch_events(struct l2 *l2)
+{
+    vmcb_change(l2, INTERCEPTS_3, INTERCEPT(X_INTR) | INTERCEPT(X_NMI), INTERCEPT(X_HLT));
+    vmcb_change(l2, V_CONTROL, V_INTR_MASKING, 0);
+}
+
 /* Entered with the next run. */
 static void svm_inject(struct l2 *l2, u32 vector, u32 error)
 {
@@ -349,6 +361,10 @@ const struct vendor vendor_svm = {
     .run = svm_run,
     .exit_name = svm_exit_name,
     .exit_print = svm_exit_print,
+    .release = svm_release,
+    .catch_events = svm_catch_events,
+    .interrupt_exit = X_INTR,
+    .nmi_exit = X_NMI,
     .flush = svm_flush,
     .inject = svm_inject,
     .inject_interrupt = svm_inject_interrupt,

@@ -183,8 +183,7 @@ static void timers(void)
 {
     const u32 before = event_count[TIMER];
 
-    vmcb_change(&l2, INTERCEPTS_3, INTERCEPT(X_INTR), INTERCEPT(X_HLT));
-    vmcb_write(&l2, V_CONTROL, V_INTR_MASKING);
+    vendor->catch_events(&l2);
     l2_put_code(&l2, "\xeb\xfe", 2); /* jmp . */
     for (u32 halted = 0; halted < 2; halted++) {
         if (halted != 0)
@@ -199,7 +198,7 @@ static void timers(void)
                   l2.rip == l2.code_linear + OTHER_CODE + halted,
               halted == 0 ? "L1's timer while L2 spins: exit" : "and while L2 is halted");
     }
-    vmcb_change(&l2, INTERCEPTS_3, INTERCEPT(X_HLT), INTERCEPT(X_INTR));
+    vmcb_change(&l2, INTERCEPTS_3, INTERCEPT(X_HLT), INTERCEPT(X_INTR) | INTERCEPT(X_NMI));
     vmcb_write(&l2, V_CONTROL, 0);
 }
 

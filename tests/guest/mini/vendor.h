@@ -25,6 +25,12 @@ struct vendor {
     void (*run)(struct l2 *l2); /* from l2's state until an exit; fills l2->exit and the state */
     const char *(*exit_name)(u64 reason);
     void (*exit_print)(const struct l2 *l2); /* the last one, in the vendor's words */
+    /* Another processor may run this guest next. */
+    void (*release)(struct l2 *l2);
+    /* External interrupts and NMIs exit from now on, whatever L2's RFLAGS.IF; it may be halted. */
+    void (*catch_events)(struct l2 *l2);
+    u64 interrupt_exit, nmi_exit; /* as these */
+    bool acknowledges; /* that exit takes the interrupt, and L1 must end it */
     void (*flush)(struct l2 *l2); /* forget translations that L1's tables for this guest gave */
     void (*inject)(struct l2 *l2, u32 vector, u32 error); /* an exception with an error code */
     void (*inject_interrupt)(struct l2 *l2, u32 vector); /* an external one */

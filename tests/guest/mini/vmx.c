@@ -424,6 +424,18 @@ static void vmx_flush(struct l2 *l2)
         must(invvpid(1, VMX(l2)->vpid, 0), "INVVPID");
 }
 
+static void vmx_release(struct l2 *l2)
+{
+    must(vmclear((word)VMX(l2)->vmcs), "VMCLEAR");
+    VMX(l2)->launched = false;
+}
+
+static void vmx_catch_events(struct l2 *l2)
+{
+    vmx_current(l2);
+    vmx_change(PIN, PIN_INTERRUPT | PIN_NMI, 0);
+}
+
 /* Entered with the next run. A page fault's address goes to CR2, which L1 and L2 share. */
 static void vmx_inject(struct l2 *l2, u32 vector, u32 error)
 {
@@ -458,6 +470,11 @@ const struct vendor vendor_vmx = {
     .run = vmx_run,
     .exit_name = vmx_exit_name,
     .exit_print = vmx_exit_print,
+    .release = vmx_release,
+    .catch_events = vmx_catch_events,
+    .interrupt_exit = R_INTERRUPT,
+    .nmi_exit = R_EXCEPTION,
+    .acknowledges = true,
     .flush = vmx_flush,
     .inject = vmx_inject,
     .inject_interrupt = vmx_inject_interrupt,
