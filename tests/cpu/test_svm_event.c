@@ -231,6 +231,31 @@ START_TEST(nmi_smi_and_init_exit_and_stay_pending)
 }
 END_TEST
 
+/* An exit does not consume the INIT: STGI lets it reset the processor, or become #SX. APM Vol 2
+ * 15.13.4, 15.17 and 15.30.1. */
+START_TEST(init_that_exited_is_taken_at_stgi)
+{
+    const bool redirected = _i == 1;
+
+    v->state.svm.vm_cr = redirected ? VM_CR_R_INIT : 0;
+    intercept(SVM_EXIT_INIT);
+    put(L2_CODE, "\x90", 1);
+    vmrun();
+    event_signal_init(v);
+    run_more(1);
+    expect_exit(SVM_EXIT_INIT);
+    put(v->state.reg[REG_RIP], "\x90\x0f\x01\xdc", 4); /* nop; stgi */
+    run_more(1);
+    ck_assert_uint_eq(v->state.init_pending, 1);
+    run_more(2);
+    ck_assert_uint_eq(v->state.init_pending, 0);
+    if (redirected)
+        at_handler(VEC_SX);
+    else
+        ck_assert_uint_eq(v->state.efer, 0);
+}
+END_TEST
+
 START_TEST(smi_that_is_not_intercepted_returns_to_the_guest)
 {
     v->state.smbase = 0x70000;
@@ -476,6 +501,7 @@ static void add(Suite *suite)
     tcase_add_test(tc, interrupt_that_is_not_intercepted_goes_to_the_guest);
     tcase_add_loop_test(tc, host_if_masks_interrupts_under_virtual_masking, 0, 2);
     tcase_add_loop_test(tc, nmi_smi_and_init_exit_and_stay_pending, 0, 3);
+    tcase_add_loop_test(tc, init_that_exited_is_taken_at_stgi, 0, 2);
     tcase_add_test(tc, smi_that_is_not_intercepted_returns_to_the_guest);
     tcase_add_test(tc, virtual_interrupt_is_delivered_when_if_allows);
     tcase_add_test(tc, virtual_interrupt_needs_more_priority_than_v_tpr);

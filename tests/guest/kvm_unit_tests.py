@@ -17,6 +17,7 @@ two lazy runs must leave the same; no refresh of a shadow page may be refused fo
 
 import argparse
 import concurrent.futures
+import dataclasses
 import json
 import os
 import re
@@ -70,6 +71,7 @@ class Configuration:
     xpasses: list = field(default_factory=list)
     environment: list = field(default_factory=list)
     leave: str = ""
+    each: list = field(default_factory=list)
 
 
 @dataclass
@@ -102,7 +104,20 @@ def read_configurations(path):
                                                int(seconds), cpu, append))
             except (ValueError, IndexError) as error:
                 sys.exit(f"{path}:{number}: {error}")
-    return found
+    return [alone for configuration in found for alone in spread(configuration)]
+
+
+def names_of(configuration):
+    """What chooses it: its name, and that of the group it was spread from."""
+    return {configuration.name, configuration.name.partition(":")[0]}
+
+
+def spread(configuration):
+    """A configuration for each subtest that is to be run in a boot of its own."""
+    if not configuration.each:
+        return [configuration]
+    return [dataclasses.replace(configuration, name=f"{configuration.name}:{test}", append=test)
+            for test in configuration.each]
 
 
 def refine(configuration, word, rest):
@@ -117,6 +132,8 @@ def refine(configuration, word, rest):
         configuration.leave = rest
     elif word == "append" and rest:
         configuration.append = rest
+    elif word == "each" and rest:
+        configuration.each += rest.split()
     elif word in ("fails", "skips", "xpasses"):
         text, dashes, reason = rest.partition(" -- ")
         if not (dashes and text.strip() and reason.strip()):
@@ -296,11 +313,11 @@ def main():
     options = arguments()
     configurations = read_configurations(CONFIG)
     names = options.names or (PAGING if options.mmu_modes else [])
-    unknown = set(names) - {c.name for c in configurations}
+    unknown = set(names) - {name for c in configurations for name in names_of(c)}
     if unknown:
         sys.exit("no such configuration: " + " ".join(sorted(unknown)))
     if names:
-        configurations = [c for c in configurations if c.name in names]
+        configurations = [c for c in configurations if names_of(c) & set(names)]
     if not os.environ.get(FOLDERS[64]):
         print(f"kvm-unit-tests: {len(configurations)} configurations skipped: {FOLDERS[64]} names no "
               "folder of images")
@@ -310,7 +327,7 @@ def main():
         results = pool.map(lambda c: run_configuration(options.nestbox, c, options), configurations)
         for configuration, (verdict, text, outcome) in zip(configurations, results):
             count[verdict] += 1
-            print(f"{verdict:8}{configuration.name:28}{text}", flush=True)
+            print(f"{verdict:8}{configuration.name:28} {text}", flush=True)
             if options.v and verdict == "failed" and outcome:
                 print("    | " + (outcome.output + outcome.errors).replace("\n", "\n    | "))
     print(f"kvm-unit-tests: {count['passed']} passed, {count['failed']} failed, "
