@@ -110,6 +110,7 @@ const struct feature_def feature_table[] = {
     {F_PAUSE_THRESHOLD, "pfthreshold", NULL, 0x8000000a, 0, CPUID_EDX, 12, .needs = F_PAUSE_FILTER},
     {F_V_VMLOAD, "v-vmsave-vmload", NULL, 0x8000000a, 0, CPUID_EDX, 15, .needs = F_NPT},
     {F_VGIF, "vgif", NULL, 0x8000000a, 0, CPUID_EDX, 16, .needs = F_SVM},
+    {F_GMET, "gmet", NULL, 0x8000000a, 0, CPUID_EDX, 17, .needs = F_NPT},
     {F_VNMI, "vnmi", NULL, 0x8000000a, 0, CPUID_EDX, 25, .needs = F_SVM},
     {F_SVME_ADDR_CHECK, "svme-addr-chk", NULL, 0x8000000a, 0, CPUID_EDX, 28, .needs = F_SVM},
     {F_INVARIANT_TSC, "invtsc", NULL, 0x80000007, 0, CPUID_EDX, 8},
@@ -150,7 +151,7 @@ static const u8 set_v3[] = {
     F_SMEP, F_SMAP, F_RDRAND, F_RDSEED, F_AES, F_PCLMUL, F_ADX, F_ALWAYS};
 static const u8 set_built[] = {
     F_SHA, F_UMIP, F_PKU, F_PKS, F_LA57, F_RDPID, F_FSRM, F_CLFLUSHOPT, F_CLWB, F_ALWAYS};
-static const u8 set_amd_built[] = {F_PCID, F_INVPCID, F_ALWAYS};
+static const u8 set_amd_built[] = {F_PCID, F_INVPCID, F_GMET, F_ALWAYS};
 static const u8 set_qemu64[] = {F_SSE3, F_CX16, F_LAHF, F_X2APIC, F_ALWAYS};
 
 #define INTEL "GenuineIntel"

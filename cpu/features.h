@@ -112,6 +112,7 @@ enum cpu_feature {
     F_PAUSE_THRESHOLD,
     F_V_VMLOAD,
     F_VGIF,
+    F_GMET,
     F_VNMI,
     F_SVME_ADDR_CHECK,
     FEATURE_COUNT,

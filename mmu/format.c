@@ -46,6 +46,20 @@ static u32 npt_rights(u64 entry)
     return rights;
 }
 
+/* With guest mode execute trap U/S denies data to nobody: APM Vol 2 15.25.13. */
+static u32 npt_gmet_rights(u64 entry)
+{
+    u32 rights = RIGHT2_READ;
+
+    if ((entry & PTE_WRITE) != 0)
+        rights |= RIGHT2_WRITE;
+    if ((entry & PTE_NO_EXECUTE) == 0)
+        rights |= RIGHT2_EXEC;
+    if ((entry & PTE_USER) != 0)
+        rights |= RIGHT2_USER;
+    return rights;
+}
+
 static u32 ept_rights(u64 entry)
 {
     return (u32)(entry & EPT_RWX) | (u32)(entry & EPT_EXECUTE) << 1;
@@ -162,7 +176,7 @@ static void second_stage_rules(struct pt_rules *rules, union mmu_role role)
 
     rules->rights_all = RIGHTS2_ALL;
     if (!format->patterns)
-        rules->rights = npt_rights;
+        rules->rights = role.gmet ? npt_gmet_rights : npt_rights;
     if (role.mbec) {
         rules->rights = ept_mbec_rights;
         rules->present |= EPT_USER_EXECUTE;

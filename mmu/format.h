@@ -22,12 +22,14 @@ enum right {
 };
 
 /* The same for a second stage: bits 2:0 of an EPT entry in their order, and bit 10. Without MBEC
- * RIGHT2_USER_EXEC follows RIGHT2_EXEC. */
+ * RIGHT2_USER_EXEC follows RIGHT2_EXEC. Under GMET there is U/S of NPT in its place: a mark that
+ * all levels must have to count, and not a right. Who may do what: mmu/rights.h. */
 enum right2 {
     RIGHT2_READ = 1 << 0,
     RIGHT2_WRITE = 1 << 1,
     RIGHT2_EXEC = 1 << 2,
     RIGHT2_USER_EXEC = 1 << 3,
+    RIGHT2_USER = RIGHT2_USER_EXEC, /* role.gmet */
     RIGHTS2_ALL = RIGHT2_READ | RIGHT2_WRITE | RIGHT2_EXEC | RIGHT2_USER_EXEC,
 };
 

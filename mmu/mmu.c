@@ -430,7 +430,7 @@ static NOINLINE enum refill refill_by_walk(struct mmu_state *s, const struct req
 
 /* The second stage behind a translation of the first, if the shadow knows that it allows the access
  * and nothing of it is to be set. */
-static bool join_second(struct mmu_state *s, u32 access, struct translation *t)
+static bool join_second(struct mmu_state *s, const struct request *r, struct translation *t)
 {
     u64 data;
     u8 shift;
@@ -442,7 +442,7 @@ static bool join_second(struct mmu_state *s, u32 access, struct translation *t)
     t->gpa.v = data_page(data) | (t->gpa.v & PAGE_OFFSET_MASK);
     t->rights2 = (u8)(data >> TLB2_RIGHTS2_SHIFT & RIGHTS2_ALL);
     t->dirty2 = (data & TLB2_DIRTY2) != 0;
-    return tlb2_grants(access, data);
+    return tlb2_grants(r->who, r->access, data);
 }
 
 /*
@@ -470,7 +470,7 @@ static bool refill_by_last(struct mmu_state *s, const struct request *r, struct 
 
         /* To set a flag, the second stage must allow a store to the table; where it does not keep
          * flags itself, that is not known. SDM Vol 3C 29.3.3.2. */
-        if ((!second.ad && (t.step[0].entry & flags) != flags) || !join_second(s, r->access, &t))
+        if ((!second.ad && (t.step[0].entry & flags) != flags) || !join_second(s, r, &t))
             return false;
     }
     walk_commit(&w, &t, write);
@@ -520,8 +520,9 @@ static NOINLINE enum refill refill_by_nested_walk(struct mmu_state *s, const str
 /* Does a level-2 data word allow the access without a walk? */
 static ALWAYS_INLINE bool data_allows(const struct request *r, u64 data)
 {
-    return tlb2_grants(r->access, data) && rights_check(r->who, r->access, (u32)data & RIGHTS_ALL,
-                                                        (u32)(data >> TLB2_KEY_SHIFT) & 15) == 0;
+    return tlb2_grants(r->who, r->access, data) &&
+           rights_check(r->who, r->access, (u32)data & RIGHTS_ALL,
+                        (u32)(data >> TLB2_KEY_SHIFT) & 15) == 0;
 }
 
 /* Answer from level 2, if the access needs no more than what it knows. */

@@ -110,6 +110,7 @@ struct mmu_nested_fault {
     u64 va;
     bool linear_valid; /* va is what was being translated; not so for loads of PDPTE registers */
     bool table; /* an access to an entry of the first stage, or an update of its flags */
+    bool user; /* NPT: counts as a user access, as all do but a supervisor's fetch under GMET */
     u8 access; /* enum access: READ, WRITE, FETCH as the second stage saw them */
     enum mmu_nested_reason reason;
     u8 rights2; /* enum right2: what the entries that were read grant, taken together */

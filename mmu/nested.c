@@ -30,7 +30,7 @@ struct mmu_second_stage second_stage_ept(u64 eptp, const struct ept_features *fe
     return second;
 }
 
-struct mmu_second_stage second_stage_npt(union mmu_role host, u64 ncr3)
+struct mmu_second_stage second_stage_npt(union mmu_role host, u64 ncr3, bool gmet)
 {
     struct mmu_second_stage second = {.root = {ncr3 & BITS(51, 12)}};
 
@@ -39,7 +39,8 @@ struct mmu_second_stage second_stage_npt(union mmu_role host, u64 ncr3)
     second.role.has_4_byte_gpte = host.has_4_byte_gpte;
     second.role.pse = host.format == PAGING_32BIT && host.pse;
     second.role.nx = host.format != PAGING_32BIT && host.nx;
-    second.role.smep = host.smep;
+    second.role.smep = host.smep || gmet;
+    second.role.gmet = gmet;
     second.role.gbpages = host.format >= PAGING_4LEVEL && host.gbpages;
     second.role.bit8_reserved = host.format >= PAGING_4LEVEL && host.bit8_reserved;
     second.role.guest_mode = 1;
@@ -91,20 +92,11 @@ u64 npf_error_code(const struct mmu_nested_fault *fault)
         [NESTED_RESERVED] = PF_PRESENT | PF_RESERVED,
     };
 
-    return rights_error_base(fault->role, true, fault->access) | reasons[fault->reason] |
+    return rights_error_base(fault->role, fault->user, fault->access) | reasons[fault->reason] |
            (fault->table ? BIT(33) : BIT(32));
 }
 
 /* ---- one address through the second stage ---- */
-
-/* The rights that an access needs. rights: enum right of the first stage, which say whose the
- * linear address is. */
-static u32 needs(u32 access, u32 rights)
-{
-    if ((access & ACCESS_FETCH) != 0)
-        return (rights & RIGHT_USER) != 0 ? RIGHT2_USER_EXEC : RIGHT2_EXEC;
-    return access & (ACCESS_READ | ACCESS_WRITE);
-}
 
 /* How the second stage sees the reading of an entry: SDM Vol 3C 29.3.5 (both read and write are
  * reported then, table 28-7), APM Vol 2 15.25.5. */
@@ -121,6 +113,7 @@ static bool nested_fault(struct nested_walk *n, gpa_t at, u32 access, u32 rights
     n->fault.rights2 = (u8)rights2;
     n->fault.reason = reason;
     n->fault.role = n->role;
+    n->fault.user = !n->role.gmet || (access & ACCESS_FETCH) == 0 || n->who->user;
     return false;
 }
 
@@ -140,8 +133,8 @@ static bool log_dirty(struct nested_walk *n, gpa_t at, u32 access, const struct 
     return nested_fault(n, at, access, t->rights, NESTED_LOG_FULL);
 }
 
-/* The answer of the shadow pages, if they have one and it is yes. need: enum right2. */
-static bool second_by_shadow(const struct nested_walk *n, gpa_t at, u32 need, u32 access,
+/* The answer of the shadow pages, if they have one and it is yes. rights: see second_pass(). */
+static bool second_by_shadow(const struct nested_walk *n, gpa_t at, u32 access, u32 rights,
                              struct translation *t)
 {
     const u64 dirty = (access & ACCESS_WRITE) != 0 ? TLB2_DIRTY2 : 0;
@@ -153,7 +146,7 @@ static bool second_by_shadow(const struct nested_walk *n, gpa_t at, u32 need, u3
     t->rights = (u32)(data >> TLB2_RIGHTS2_SHIFT) & RIGHTS2_ALL;
     t->dirty = (data & TLB2_DIRTY2) != 0;
     t->steps = 0;
-    return (t->rights & need) == need && (data & dirty) == dirty;
+    return rights2_allow(n->who, access, rights, t->rights) && (data & dirty) == dirty;
 }
 
 /* Where a nested-physical address is, if the second stage allows the access there (0: a probe).
@@ -162,12 +155,10 @@ static bool second_by_shadow(const struct nested_walk *n, gpa_t at, u32 need, u3
 static bool second_pass(struct nested_walk *n, gpa_t at, u32 access, u32 rights,
                         struct translation *t)
 {
-    const u32 need = needs(access, rights);
-
     /* Addresses that the tables do not reach: SDM Vol 3C 29.3.2; the 4 GiB of a 32-bit NPT. */
     if ((at.v >> n->second->rules->format->linear_bits) != 0)
         return nested_fault(n, at, access, 0, NESTED_NOT_PRESENT);
-    if (second_by_shadow(n, at, need, access, t))
+    if (second_by_shadow(n, at, access, rights, t))
         return true;
     switch (walk(n->second, at.v, t)) {
     case WALK_DONE: break;
@@ -177,7 +168,7 @@ static bool second_pass(struct nested_walk *n, gpa_t at, u32 access, u32 rights,
         note_entry(n, t);
         return nested_fault(n, at, access, t->rights, NESTED_NOT_PRESENT);
     }
-    if ((t->rights & need) == need)
+    if (rights2_allow(n->who, access, rights, t->rights))
         return log_dirty(n, at, access, t);
     note_entry(n, t);
     return nested_fault(n, at, access, t->rights, NESTED_NOT_ALLOWED);

@@ -27,9 +27,9 @@ struct mmu_second_stage second_stage_ept(u64 eptp, const struct ept_features *fe
 /*
  * The second stage of nCR3 in the paging mode of the host that executed VMRUN, as its own first
  * stage is described (not PAGING_NONE). Its WP, SMEP, SMAP and keys do not count, but SMEP shows
- * fetches in the error code, as NX does.
+ * fetches in the error code, as NX does. gmet: with guest mode execute trap, which shows them, too.
  */
-struct mmu_second_stage second_stage_npt(union mmu_role host, u64 ncr3);
+struct mmu_second_stage second_stage_npt(union mmu_role host, u64 ncr3, bool gmet);
 
 /*
  * The exit qualification of an EPT violation, SDM Vol 3C table 28-7, bits 11:0. Bits 11:9 are the
@@ -64,7 +64,7 @@ struct nested_walk {
     const struct walk *first; /* its memory is ignored; rules without a format: no first stage */
     const struct walk *second;
     union mmu_role role; /* of the second stage */
-    const struct accessor *who;
+    const struct accessor *who; /* counts for linear addresses only */
     const struct mmu_log *log;
 
     struct mmu_nested_fault fault;

@@ -3,9 +3,6 @@
  * out. */
 #include "mmu/rights.h"
 
-#include "mmu/format.h"
-#include "mmu/mmu.h"
-
 u32 rights_error_base(union mmu_role role, bool user, u32 access)
 {
     u32 error = user ? PF_USER : 0;

@@ -46,7 +46,8 @@ union mmu_role {
         u64 log : 1; /* EPT: dirty flags are told to mmu.log as they become set (PML) */
         u64 apic_access : 1; /* first stages of guests: one page is mmu_set_guest_apic()'s window */
         u64 bit8_reserved : 1; /* AMD: in entries above level 2 that name a table */
-        u64 reserved : 39;
+        u64 gmet : 1; /* NPT: U/S says whose code may be executed, and nothing else */
+        u64 reserved : 38;
     };
 };
 

@@ -116,9 +116,10 @@ static u32 stamp_new(struct mmu_state *s)
     return ++s->last_stamp;
 }
 
-static u8 class_of(union mmu_role role, bool user, bool ac)
+/* gmet: of the second stage, which tells users from supervisors even without paging. */
+static u8 class_of(union mmu_role role, bool gmet, bool user, bool ac)
 {
-    if (role.format == PAGING_NONE)
+    if (role.format == PAGING_NONE && !gmet)
         return BANK_SUPER;
     if (user)
         return BANK_USER;
@@ -129,15 +130,16 @@ void tlb_refresh(struct mmu_state *s)
 {
     struct mmu_context *context = current_context(s);
     const union mmu_role role = context_role(s);
+    const bool gmet = (union mmu_role){.word = s->key_role2[s->current]}.gmet;
 
     if (context->epoch != s->memory->epoch) {
         context->stamp = stamp_new(s);
         context->epoch = s->memory->epoch;
     }
-    s->class = class_of(role, s->user, s->ac);
-    s->system_class = class_of(role, false, false);
-    s->who[0] = (struct accessor){role, s->user, role.smap && !s->ac, s->pkru, s->pkrs};
-    s->who[1] = (struct accessor){role, false, role.smap, s->pkru, s->pkrs};
+    s->class = class_of(role, gmet, s->user, s->ac);
+    s->system_class = class_of(role, gmet, false, false);
+    s->who[0] = (struct accessor){role, s->user, role.smap && !s->ac, s->pkru, s->pkrs, gmet};
+    s->who[1] = (struct accessor){role, false, role.smap, s->pkru, s->pkrs, gmet};
     s->mmu.bank = bank_ready(s, s->class);
     s->mmu.system_bank = s->entry[s->current][s->system_class];
     if (s->system_class != s->class)

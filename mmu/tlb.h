@@ -161,23 +161,13 @@ static ALWAYS_INLINE u64 data_page(u64 data)
 }
 
 /* Does a data word have what an access needs, but for the rights of the first stage: dirty flags
- * for a write, and the second stage's right, which for a fetch depends on whose the linear address
- * is? */
-static ALWAYS_INLINE bool tlb2_grants(u32 access, u64 data)
+ * for a write, and the second stage's rights? */
+static ALWAYS_INLINE bool tlb2_grants(const struct accessor *who, u32 access, u64 data)
 {
-    static const u64 data_needs[] = {
-        [ACCESS_READ] = (u64)RIGHT2_READ << TLB2_RIGHTS2_SHIFT,
-        [ACCESS_WRITE] = TLB2_DIRTY | TLB2_DIRTY2 | (u64)RIGHT2_WRITE << TLB2_RIGHTS2_SHIFT,
-        [ACCESS_READ | ACCESS_WRITE] =
-            TLB2_DIRTY | TLB2_DIRTY2 | (u64)(RIGHT2_READ | RIGHT2_WRITE) << TLB2_RIGHTS2_SHIFT,
-    };
+    const u64 dirty = (access & ACCESS_WRITE) != 0 ? TLB2_DIRTY | TLB2_DIRTY2 : 0;
 
-    u64 need = data_needs[access & (ACCESS_READ | ACCESS_WRITE)];
-
-    if ((access & ACCESS_FETCH) != 0)
-        need = (u64)((data & RIGHT_USER) != 0 ? RIGHT2_USER_EXEC : RIGHT2_EXEC)
-               << TLB2_RIGHTS2_SHIFT;
-    return (data & need) == need;
+    return (data & dirty) == dirty &&
+           rights2_allow(who, access, (u32)data & RIGHTS_ALL, (u32)(data >> TLB2_RIGHTS2_SHIFT));
 }
 
 /* Enter a translation of the current context. */

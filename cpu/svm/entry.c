@@ -146,6 +146,8 @@ static void mask_features(const struct vcpu *v, struct vmcb_control *c)
 {
     if (!has_feature(v, F_NPT))
         c->np_control &= ~(u64)NP_ENABLE;
+    if (!has_feature(v, F_GMET))
+        c->np_control &= ~(u64)NP_GMET;
     if (!has_feature(v, F_LBRV))
         c->virt_ext &= ~(u64)VIRT_EXT_LBR;
     if (!has_feature(v, F_V_VMLOAD) || (c->np_control & NP_ENABLE) == 0)

@@ -39,7 +39,7 @@ const struct vmcb_field vmcb_fields[] = {
     CONTROL(0x080, exit_info2, "EXITINFO2", "APM Vol 2 15.6"),
     CONTROL(0x088, exit_int_info, "EXITINTINFO", "APM Vol 2 15.7.2"),
     CONTROL(0x08c, exit_int_error, "EXITINTINFO error code", "APM Vol 2 15.7.2"),
-    CONTROL(0x090, np_control, "NP_ENABLE", "APM Vol 2 15.25.3"),
+    CONTROL(0x090, np_control, "NP_ENABLE, guest mode execute trap", "APM Vol 2 15.25.3, 15.25.13"),
     CONTROL(0x0a8, event_inj, "EVENTINJ", "APM Vol 2 15.20"),
     CONTROL(0x0ac, event_inj_error, "EVENTINJ error code", "APM Vol 2 15.20"),
     CONTROL(0x0b0, ncr3, "N_CR3", "APM Vol 2 15.25.3"),

@@ -5,6 +5,7 @@
 
 void svm_refresh(struct vcpu *v)
 {
+    const struct vmcb_control *c = &v->state.svm.control;
     struct mmu_second_stage second;
 
     v->guest_deadline = ~(u64)0;
@@ -12,7 +13,7 @@ void svm_refresh(struct vcpu *v)
         mmu_set_second_stage(v->mmu, NULL);
         return;
     }
-    second = second_stage_npt(mode_host_role(v), v->state.svm.control.ncr3);
+    second = second_stage_npt(mode_host_role(v), c->ncr3, (c->np_control & NP_GMET) != 0);
     mmu_set_second_stage(v->mmu, &second);
 }
 

@@ -85,7 +85,7 @@ enum vintr_bit {
 enum interrupt_state_bit { STATE_SHADOW = 1 << 0, STATE_GUEST_IF = 1 << 1 };
 
 /* Offset 090h. */
-enum np_bit { NP_ENABLE = 1 << 0 };
+enum np_bit { NP_ENABLE = 1 << 0, NP_GMET = 1 << 3 };
 
 /* Offset 0B8h. */
 enum virt_ext_bit { VIRT_EXT_LBR = 1 << 0, VIRT_EXT_VMLOAD = 1 << 1 };

@@ -19,6 +19,7 @@ static struct pt_rules rules_of(const struct audit *a, union shadow_role role)
         .ad = role.stage2 && !role.ad_disabled,
         .execonly = role.execonly,
         .mbec = role.mbec,
+        .gmet = role.gmet,
     };
     struct pt_rules rules;
 

@@ -389,10 +389,11 @@ static bool class_may(const struct place *p, u32 access, u64 leaf)
         .smap = p->class == BANK_SMAP,
         .pkru = bank->pkru,
         .pkrs = bank->pkrs,
+        .gmet = ((union mmu_role){.word = p->s->key_role2[p->context]}).gmet,
     };
 
-    return tlb2_grants(access, leaf) && rights_check(&who, access, (u32)leaf & RIGHTS_ALL,
-                                                     (u32)(leaf >> TLB2_KEY_SHIFT) & 15) == 0;
+    return tlb2_grants(&who, access, leaf) && rights_check(&who, access, (u32)leaf & RIGHTS_ALL,
+                                                           (u32)(leaf >> TLB2_KEY_SHIFT) & 15) == 0;
 }
 
 static bool place_justified(struct audit *a, const struct place *p)

@@ -67,6 +67,7 @@ static const struct flag_name {
     {{.ad_disabled = 1}, "no-ad"},
     {{.execonly = 1}, "execonly"},
     {{.mbec = 1}, "mbec"},
+    {{.gmet = 1}, "gmet"},
     {{.smm = 1}, "smm"},
     {{.guest_mode = 1}, "nested"},
     {{.stage2 = 1}, "stage2"},
@@ -79,17 +80,19 @@ static const struct flag_name {
 enum { RIGHTS_TEXT = 16 };
 
 /* "rwxu" for a first stage, whose pages may all be read, "rwxX" for a second (X: execution for user
- * pages), both if a combined leaf has both; with a dash for what is not granted. */
+ * pages; u under GMET: a user page), both if a combined leaf has both; with a dash for what is not
+ * granted. */
 static void rights_text(char text[RIGHTS_TEXT], union shadow_role role, u64 rights, u64 rights2)
 {
     const char first[] = {'r', (rights & RIGHT_WRITE) != 0 ? 'w' : '-',
                           (rights & RIGHT_EXEC) != 0 ? 'x' : '-',
                           (rights & RIGHT_USER) != 0 ? 'u' : '-', '\0'};
-    const char second[] = {(rights2 & RIGHT2_READ) != 0 ? 'r' : '-',
-                           (rights2 & RIGHT2_WRITE) != 0 ? 'w' : '-',
-                           (rights2 & RIGHT2_EXEC) != 0 ? 'x' : '-',
-                           (rights2 & RIGHT2_USER_EXEC) != 0 ? 'X' : '-', '\0'};
+    char second[] = {(rights2 & RIGHT2_READ) != 0 ? 'r' : '-',
+                     (rights2 & RIGHT2_WRITE) != 0 ? 'w' : '-',
+                     (rights2 & RIGHT2_EXEC) != 0 ? 'x' : '-', '-', '\0'};
 
+    if ((rights2 & RIGHT2_USER_EXEC) != 0)
+        second[3] = role.gmet ? 'u' : 'X';
     if (role.stage2)
         (void)snprintf(text, RIGHTS_TEXT, "%s", second);
     else

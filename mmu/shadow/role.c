@@ -23,6 +23,7 @@ union shadow_role shadow_root_role(union mmu_role cpu, bool parity)
     role.ad_disabled = cpu.stage2 && !cpu.ad;
     role.execonly = cpu.execonly;
     role.mbec = cpu.mbec;
+    role.gmet = cpu.gmet;
     if (parity && !cpu.stage2) {
         role.cr0_wp = cpu.wp;
         role.smep_andnot_wp = cpu.smep && !cpu.wp;

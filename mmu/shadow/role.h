@@ -35,6 +35,7 @@ union shadow_role {
         u64 ad_disabled : 1; /* accessed and dirty flags are not kept: EPT with EPTP bit 6 clear */
         u64 execonly : 1; /* EPT: X without R is not a misconfiguration */
         u64 mbec : 1; /* EPT: bit 10 is execution for user pages */
+        u64 gmet : 1; /* NPT: access2 has RIGHT2_USER in place of RIGHT2_USER_EXEC */
 
         /* ---- whose ---- */
         u64 smm : 1; /* SMRAM is in the map */
@@ -56,7 +57,7 @@ union shadow_role {
         /* PDPTEs in memory: which 32 bytes of the frame hold the four of them. Roots only. */
         u64 pdpt : 7;
 
-        u64 reserved : 4;
+        u64 reserved : 3;
     };
 };
 

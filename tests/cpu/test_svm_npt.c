@@ -270,6 +270,65 @@ START_TEST(wp_and_smap_of_the_host_do_not_count)
 }
 END_TEST
 
+/* Guest mode execute trap: APM Vol 2 15.25.13. L2's code page is first a user page of the nested
+ * tables, then not. */
+START_TEST(supervisor_code_in_nested_user_pages_is_npf_under_gmet)
+{
+    create(_i);
+    control.np_control |= NP_GMET;
+    vmrun();
+    run_more(1);
+    expect_exit(SVM_EXIT_NPF);
+    ck_assert_uint_eq(control.exit_info1, (u64)1 << 32 | 0x11);
+    ck_assert_uint_eq(control.exit_info2, L2_CODE);
+    ck_assert_uint_eq(control.bytes_fetched, 0);
+    put_value(nested_entry(L2_CODE), L2_CODE | 3, entry_bytes(way.host));
+    v->state.reg[REG_RIP] = CODE;
+    vmrun();
+    run_more(3);
+    expect_exit(SVM_EXIT_VMMCALL);
+    ck_assert_uint_eq(v->state.reg[REG_RBX], MAGIC);
+    audit();
+}
+END_TEST
+
+START_TEST(user_code_runs_from_any_nested_page_under_gmet)
+{
+    enum { DPL3 = 0x60 };
+
+    create(_i);
+    control.np_control |= NP_GMET;
+    save.cpl = 3;
+    save.cs.selector |= 3;
+    save.cs.attr |= DPL3;
+    save.ss.attr |= DPL3;
+    for (u32 round = 0; round < 2; round++) {
+        put_value(nested_entry(L2_CODE), L2_CODE | (round == 0 ? PTE : 3), entry_bytes(way.host));
+        put_value(MACHINE_PAGE, MAGIC + round, 4);
+        save.rip = L2_CODE;
+        save.rax = way.guest == MODE_UNPAGED ? GUEST_PAGE : LINEAR;
+        v->state.reg[REG_RIP] = CODE;
+        vmrun();
+        run_more(3);
+        expect_exit(SVM_EXIT_VMMCALL);
+        ck_assert_uint_eq(v->state.reg[REG_RBX], MAGIC + round);
+    }
+    audit();
+}
+END_TEST
+
+START_TEST(a_processor_without_gmet_ignores_its_bit)
+{
+    create(_i);
+    v->features[F_GMET / 64] &= ~BIT(F_GMET % 64);
+    control.np_control |= NP_GMET;
+    vmrun();
+    run_more(3);
+    expect_exit(SVM_EXIT_VMMCALL);
+    audit();
+}
+END_TEST
+
 /* The same page as a table of 4-byte entries, then of 8-byte ones. */
 START_TEST(nested_tables_are_read_anew_when_the_host_changes_its_mode)
 {
@@ -309,6 +368,9 @@ static void add(Suite *suite)
     add_each(tc, changed_nested_entry_counts_from_the_next_vmrun, 1);
     add_each(tc, missing_nested_entry_is_npf_of_its_guest_address, 1);
     add_each(tc, wp_and_smap_of_the_host_do_not_count, 1);
+    add_each(tc, supervisor_code_in_nested_user_pages_is_npf_under_gmet, 1);
+    add_each(tc, user_code_runs_from_any_nested_page_under_gmet, 1);
+    tcase_add_loop_test(tc, a_processor_without_gmet_ignores_its_bit, 0, 1);
     /* with L1 in 32-bit paging */
     add_each(tc, guest_address_beyond_a_32_bit_nested_table_is_npf, 4);
     add_each(tc, nested_tables_are_read_anew_when_the_host_changes_its_mode, 4);

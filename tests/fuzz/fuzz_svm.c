@@ -120,7 +120,7 @@ static void write_valid(struct world *w, u64 at, u32 bits)
     c.iopm_base = IOPM;
     c.msrpm_base = MSRPM;
     c.asid = 1 + (bits >> 2 & 1);
-    c.np_control = bits >> 3 & 1;
+    c.np_control = ((bits & 8) != 0 ? NP_ENABLE : 0) | ((bits & 0x2000) != 0 ? NP_GMET : 0);
     c.ncr3 = (base->efer & EFER_LMA) != 0 ? NPT : (base->cr4 & CR4_PAE) != 0 ? NPT_PDPT : NPT_PD32;
     c.vintr = (bits & 0x10) != 0 ? VINTR_MASKING | VINTR_IRQ | 1u << VINTR_PRIO_SHIFT : 0;
     c.vintr_vector = 0x41;

@@ -20,7 +20,7 @@ struct stage {
     bool ept;
     bool second;
     bool nx, pse, gb; /* NPT and first stages */
-    bool smep; /* NPT: of the host */
+    bool smep, gmet; /* NPT: of the host */
     bool ad, execonly, mbec; /* EPT */
     u64 root;
     u64 pdpte[4]; /* first stage in PAE, unless: */
@@ -157,13 +157,15 @@ static inline bool o_present(const struct stage *s, u64 entry)
 
 /* ---- one walk of the second stage ---- */
 
-/* Rights as R, W, X, UX in bits 0 to 3. */
+/* Rights as R, W, X, UX in bits 0 to 3; under GMET U in bit 3. */
 static inline u32 o_rights2(const struct stage *s, u32 level, u64 entry)
 {
     if (s->ept)
         return (u32)(entry & 7) | (u32)(s->mbec ? entry >> 10 & 1 : entry >> 2 & 1) << 3;
     if (s->levels == 3 && level == 3)
         return 15;
+    if (s->gmet)
+        return 1 | (u32)(entry & 2) | (entry >> 63 == 0 ? 4 : 0) | ((entry & 4) != 0 ? 8 : 0);
     if ((entry & 4) == 0)
         return 0;
     return 1 | ((entry & 2) != 0 ? 2 : 0) | ((entry >> 63) == 0 ? 12 : 0);
@@ -226,10 +228,14 @@ static inline void o_second_flags(struct oracle *o, const struct o_way *way, boo
     }
 }
 
-/* access: 1 read, 2 write, 4 fetch, as ACCESS_* are. */
-static inline u32 o_needs(u32 access, bool user_page)
+/* access: 1 read, 2 write, 4 fetch, as ACCESS_* are. Of the page itself, not of a table. */
+static inline bool o_second_allows(const struct oracle *o, u32 access, bool user_page, u32 rights2)
 {
-    return access & 4 ? user_page ? 8 : 4 : access & 3;
+    if ((access & 4) == 0)
+        return (access & ~rights2) == 0;
+    if (o->two.gmet)
+        return (rights2 & 4) != 0 && (o->asker.user || (rights2 & 8) == 0);
+    return (rights2 & (user_page ? 8 : 4)) != 0;
 }
 
 /* user_page etc. describe the linear address where it is known; table: an access to a table. */
@@ -248,9 +254,10 @@ static inline struct verdict o_nested(const struct oracle *o, u64 ngpa, u32 acce
                       ((rights & 2) != 0 ? BIT(10) : 0) | ((rights & 1) == 0 ? BIT(11) : 0);
         return v;
     }
-    v.code = 4 | (table ? BIT(33) : BIT(32)) | (way->end != O_ABSENT ? 1 : 0) |
+    v.code = (s->gmet && (access & 4) != 0 && !o->asker.user ? 0 : 4) |
+             (table ? BIT(33) : BIT(32)) | (way->end != O_ABSENT ? 1 : 0) |
              (way->end == O_BAD ? 8 : 0) | ((access & 2) != 0 ? 2 : 0);
-    if ((access & 4) != 0 && (s->smep || (s->nx && s->levels > 2)))
+    if ((access & 4) != 0 && (s->smep || s->gmet || (s->nx && s->levels > 2)))
         v.code |= 16;
     return v;
 }
@@ -361,8 +368,7 @@ static inline struct verdict o_access(struct oracle *o, u64 va, u32 access)
         }
     }
     way = o_second(o, f.target);
-    if (way.end != O_FOUND ||
-        (way.rights & o_needs(access, (f.rights & 4) != 0)) != o_needs(access, (f.rights & 4) != 0))
+    if (way.end != O_FOUND || !o_second_allows(o, access, (f.rights & 4) != 0, way.rights))
         return o_nested(o, f.target, access, false, &way, f.rights);
     for (u32 i = 0; i < f.count; i++) {
         const u64 wanted = BIT(5) | (write && i + 1 == f.count ? BIT(6) : 0);

@@ -564,7 +564,8 @@ bool fuzz_second(u64 value, struct mmu_second_stage *second)
     if (kind >= FUZZ_KINDS || hosts[kind] == PAGING_NONE)
         return false;
     *second = second_stage_npt(host_of(value, (enum paging_format)hosts[kind]),
-                               hosts[kind] == PAGING_PAE ? root : root & ~PAGE_OFFSET_MASK);
+                               hosts[kind] == PAGING_PAE ? root : root & ~PAGE_OFFSET_MASK,
+                               value >> FUZZ_GMET & 1);
     return true;
 }
 

@@ -56,6 +56,7 @@ enum fuzz_second {
     FUZZ_NX = FUZZ_AD, /* ... and for hosts */
     FUZZ_PSE = FUZZ_EXECONLY,
     FUZZ_SMEP = FUZZ_MBEC,
+    FUZZ_GMET = 39,
     FUZZ_ROOT_SHIFT = 48, /* 16 bits, in units of 32 bytes */
 };
 

@@ -35,7 +35,7 @@ enum {
 enum { RWX = 7, WB = 6 << 3, EPT_A = 1 << 8, EPT_D = 1 << 9 };
 
 /* Settings of an EPT. */
-enum { EPT_AD = 1, EPT_EXECONLY = 2, EPT_MBEC = 4 };
+enum { EPT_AD = 1, EPT_EXECONLY = 2, EPT_MBEC = 4, NPT_GMET = 8 };
 
 /* What a CPU has set. */
 struct lab_cpu {
@@ -403,13 +403,13 @@ static inline void lab_start_ept(struct lab *l, u32 levels, u32 settings)
     lab_start_second(l, lab_ept(lab_table(l), levels, settings));
 }
 
-/* host: the paging of the hypervisor. */
-static inline void lab_start_npt(struct lab *l, enum paging_format host)
+/* host: the paging of the hypervisor. settings: NPT_GMET. */
+static inline void lab_start_npt(struct lab *l, enum paging_format host, u32 settings)
 {
     union mmu_role role = role_of(host);
 
     role.level = pt_formats[host].root_level & 7u;
-    lab_start_second(l, second_stage_npt(role, lab_table(l)));
+    lab_start_second(l, second_stage_npt(role, lab_table(l), (settings & NPT_GMET) != 0));
 }
 
 /* ---- the oracle ---- */
@@ -488,8 +488,12 @@ static inline struct lab_answer lab_expect(struct lab *l, u64 va, u32 access)
 {
     const struct lab_cpu *c = lab_cpu(l);
     const bool implicit = (access & ACCESS_IMPLICIT) != 0;
-    const struct accessor who = {c->role, c->user && !implicit,
-                                 c->role.smap && (implicit || !c->ac), c->pkru, c->pkrs};
+    const struct accessor who = {.role = c->role,
+                                 .user = c->user && !implicit,
+                                 .smap = c->role.smap && (implicit || !c->ac),
+                                 .pkru = c->pkru,
+                                 .pkrs = c->pkrs,
+                                 .gmet = c->second.role.gmet};
     const struct pt_memory tables = {.ctx = l,
                                      .read = lab_oracle_read,
                                      .set_bits = lab_oracle_set_bits};

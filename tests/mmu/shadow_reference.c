@@ -122,8 +122,12 @@ struct expected reference(struct world *w, const struct cpu *cpu, u64 va, u32 ac
 {
     const struct context *c = context_of(w, cpu);
     const bool implicit = (access & ACCESS_IMPLICIT) != 0;
-    const struct accessor who = {c->role, cpu->user && !implicit,
-                                 c->role.smap && (implicit || !cpu->ac), cpu->pkru, cpu->pkrs};
+    const struct accessor who = {.role = c->role,
+                                 .user = cpu->user && !implicit,
+                                 .smap = c->role.smap && (implicit || !cpu->ac),
+                                 .pkru = cpu->pkru,
+                                 .pkrs = cpu->pkrs,
+                                 .gmet = c->nested && c->second.role.gmet};
     struct expected e = {.result = REFILL_OK, .entry_bytes = c->rules.format->entry_bytes};
     struct state state = {w, bytes, c->role.smm, &e};
     const struct pt_memory tables = {&state, state_read, state_set_bits};

@@ -308,7 +308,8 @@ static u64 make_second(struct maker *m)
         root = address_of(below(m, 16));
     return (u64)kind << FUZZ_KIND_SHIFT | (u64)!one_in(m, 3) << FUZZ_AD |
            (u64)!one_in(m, 3) << FUZZ_EXECONLY | (u64)one_in(m, 3) << FUZZ_MBEC |
-           (u64)!one_in(m, 6) << FUZZ_GBPAGES | root / 32 << FUZZ_ROOT_SHIFT;
+           (u64)!one_in(m, 6) << FUZZ_GBPAGES | (u64)one_in(m, 3) << FUZZ_GMET |
+           root / 32 << FUZZ_ROOT_SHIFT;
 }
 
 /* ---- stores ---- */
@@ -648,11 +649,12 @@ static void print_second(u64 value, FILE *out)
 
     if (!fuzz_second(value, &second))
         return;
-    fprintf(out, "; %s, root %llx%s%s%s%s%s%s%s", kinds[value >> FUZZ_KIND_SHIFT & 7],
+    fprintf(out, "; %s, root %llx%s%s%s%s%s%s%s%s", kinds[value >> FUZZ_KIND_SHIFT & 7],
             (unsigned long long)second.root.v, second.role.ad ? " ad" : "",
             second.role.execonly ? " execonly" : "", second.role.mbec ? " mbec" : "",
             second.role.gbpages ? " gbpages" : "", second.role.nx ? " nx" : "",
-            second.role.pse ? " pse" : "", second.role.smep ? " smep" : "");
+            second.role.pse ? " pse" : "", second.role.smep ? " smep" : "",
+            second.role.gmet ? " gmet" : "");
 }
 
 static void print_role(const struct fuzz_step *s, FILE *out)

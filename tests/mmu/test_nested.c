@@ -103,16 +103,18 @@ START_TEST(a_second_stage_keeps_only_what_counts_in_it)
     other = host;
     other.wp = !host.wp;
     other.smap = other.pke = other.pks = 1;
-    ck_assert_uint_eq(second_stage_npt(host, 0).role.word, second_stage_npt(other, 0).role.word);
+    ck_assert_uint_eq(second_stage_npt(host, 0, false).role.word,
+                      second_stage_npt(other, 0, false).role.word);
     other.nx = !host.nx;
-    ck_assert_uint_ne(second_stage_npt(host, 0).role.word, second_stage_npt(other, 0).role.word);
+    ck_assert_uint_ne(second_stage_npt(host, 0, false).role.word,
+                      second_stage_npt(other, 0, false).role.word);
 
     host = role_of(PAGING_32BIT);
-    ck_assert(second_stage_npt(host, 0).role.has_4_byte_gpte);
-    ck_assert_uint_eq(second_stage_npt(host, 0x123456789f).role.stage2, 1);
-    ck_assert_uint_eq(second_stage_npt(host, 0x123456789f).root.v, 0x34567000);
+    ck_assert(second_stage_npt(host, 0, false).role.has_4_byte_gpte);
+    ck_assert_uint_eq(second_stage_npt(host, 0x123456789f, false).role.stage2, 1);
+    ck_assert_uint_eq(second_stage_npt(host, 0x123456789f, false).root.v, 0x34567000);
     host = role_of(PAGING_PAE);
-    ck_assert_uint_eq(second_stage_npt(host, 0x123456789f).root.v, 0x34567880);
+    ck_assert_uint_eq(second_stage_npt(host, 0x123456789f, false).root.v, 0x34567880);
 }
 END_TEST
 
@@ -530,7 +532,7 @@ END_TEST
 static struct guest *guest_npt(union mmu_role host)
 {
     struct guest *g = guest_ept(0);
-    const struct mmu_second_stage second = second_stage_npt(host, S4);
+    const struct mmu_second_stage second = second_stage_npt(host, S4, false);
 
     put64(g, S4, S3 | P | W | U);
     put64(g, S3, S2 | P | W | U);
@@ -605,16 +607,116 @@ START_TEST(npt_has_no_execute_by_the_hosts_efer)
     ck_assert_uint_eq(goes_to(g, 0, R), BACK + PAGE);
     ck_assert_uint_eq(npf_of(g, 0, X), PF_PRESENT | PF_USER | PF_FETCH | BIT(32));
     host.nx = 0;
-    second = second_stage_npt(host, S4);
+    second = second_stage_npt(host, S4, false);
     mmu_set_second_stage(g->mmu, &second);
     mmu_set_context(g->mmu, role_of(PAGING_4LEVEL), (gpa_t){L4}, NULL);
     ck_assert_uint_eq(npf_of(g, 0, R), PF_PRESENT | PF_USER | PF_RESERVED | BIT(32));
     ck_assert_uint_eq(npf_of(g, 0, X), PF_PRESENT | PF_USER | PF_RESERVED | BIT(32));
     host.smep = 1; /* tells of fetches, without other effect */
-    second = second_stage_npt(host, S4);
+    second = second_stage_npt(host, S4, false);
     mmu_set_second_stage(g->mmu, &second);
     mmu_set_context(g->mmu, role_of(PAGING_4LEVEL), (gpa_t){L4}, NULL);
     ck_assert_uint_eq(npf_of(g, 0, X), PF_PRESENT | PF_USER | PF_RESERVED | PF_FETCH | BIT(32));
+    guest_destroy(g);
+}
+END_TEST
+
+/* ---- GMET ---- */
+
+static void set_gmet(struct guest *g, bool on)
+{
+    const struct mmu_second_stage second = second_stage_npt(role_of(PAGING_4LEVEL), S4, on);
+
+    mmu_set_second_stage(g->mmu, &second);
+    mmu_set_context(g->mmu, role_of(PAGING_4LEVEL), (gpa_t){L4}, NULL);
+}
+
+/* It is the CPL that counts, whoever the nested guest says may use the page. */
+START_TEST(gmet_denies_supervisors_the_code_of_nested_user_pages)
+{
+    enum { NESTED_USER = 1, NO_EXECUTE = 2, GUEST_USER = 4, CPL3 = 8, CASES = 16 };
+    struct guest *g = guest_npt(role_of(PAGING_4LEVEL));
+
+    set_gmet(g, true);
+    for (u32 i = 0; i < CASES; i++) {
+        const bool user = i & CPL3;
+        const bool denied = (i & NO_EXECUTE) != 0 || ((i & NESTED_USER) != 0 && !user);
+
+        if (user && (i & GUEST_USER) == 0)
+            continue; /* a page fault */
+        put64(g, BACK + L1, PAGE | P | W | (i & GUEST_USER ? U : 0));
+        put64(g, s1_entry(PAGE),
+              (BACK + PAGE) | P | W | (i & NESTED_USER ? U : 0) | (i & NO_EXECUTE ? NX : 0));
+        mmu_set_privilege(g->mmu, user, false);
+        ck_assert_uint_eq(goes_to(g, 0, RW), BACK + PAGE); /* of data U/S says nothing */
+        if (denied)
+            ck_assert_uint_eq(npf_of(g, 0, X),
+                              PF_PRESENT | PF_FETCH | (user ? PF_USER : 0) | BIT(32));
+        else
+            ck_assert_uint_eq(goes_to(g, 0, X), BACK + PAGE);
+    }
+    guest_destroy(g);
+}
+END_TEST
+
+/* As with SMEP, a page is a user page only if every level says so. */
+START_TEST(gmet_takes_u_s_of_all_levels_together)
+{
+    static const u64 entries[] = {S4, S3, S2, S1 + 8 * (PAGE >> 12)};
+    struct guest *g = guest_npt(role_of(PAGING_4LEVEL));
+
+    set_gmet(g, true);
+    for (u32 i = 0; i < ARRAY_SIZE(entries); i++) {
+        ck_assert_int_eq(refill(g, 0, X), REFILL_NESTED);
+        put64(g, entries[i], get64(g, entries[i]) & ~(u64)U);
+        ck_assert_uint_eq(goes_to(g, 0, X), BACK + PAGE);
+        put64(g, entries[i], get64(g, entries[i]) | U);
+        ck_assert(!hits(g->mmu->bank, 0, X));
+    }
+    guest_destroy(g);
+}
+END_TEST
+
+START_TEST(gmet_leaves_the_walks_of_guest_tables_alone)
+{
+    struct guest *g = guest_npt(role_of(PAGING_4LEVEL));
+
+    set_gmet(g, true);
+    for (u64 table = L4; table <= L1; table += 0x1000)
+        put64(g, s1_entry(table), (BACK + table) | P | W);
+    ck_assert_uint_eq(goes_to(g, 0, RW), BACK + PAGE);
+    put64(g, s1_entry(L2), (BACK + L2) | P);
+    ck_assert_uint_eq(npf_of(g, 0, X), PF_PRESENT | PF_WRITE | PF_USER | BIT(33));
+    guest_destroy(g);
+}
+END_TEST
+
+/* Without paging there is still a CPL, and it counts. */
+START_TEST(gmet_tells_users_from_supervisors_without_paging)
+{
+    struct guest *g = guest_npt(role_of(PAGING_4LEVEL));
+
+    set_gmet(g, true);
+    mmu_set_context(g->mmu, (union mmu_role){.word = 0}, (gpa_t){0}, NULL);
+    mmu_set_privilege(g->mmu, true, false);
+    ck_assert_uint_eq(goes_to(g, PAGE, X), BACK + PAGE);
+    mmu_set_privilege(g->mmu, false, false);
+    ck_assert(!hits(g->mmu->bank, PAGE, X));
+    ck_assert_uint_eq(npf_of(g, PAGE, X), PF_PRESENT | PF_FETCH | BIT(32));
+    guest_destroy(g);
+}
+END_TEST
+
+START_TEST(one_npt_with_and_without_gmet_is_two_contexts)
+{
+    struct guest *g = guest_npt(role_of(PAGING_4LEVEL));
+
+    ck_assert_uint_eq(goes_to(g, 0, X), BACK + PAGE);
+    set_gmet(g, true);
+    ck_assert(!hits(g->mmu->bank, 0, X));
+    ck_assert_int_eq(refill(g, 0, X), REFILL_NESTED);
+    set_gmet(g, false);
+    ck_assert(hits(g->mmu->bank, 0, X));
     guest_destroy(g);
 }
 END_TEST
@@ -623,7 +725,7 @@ END_TEST
 START_TEST(a_32_bit_host_nests_4_gib)
 {
     struct guest *g = guest_create();
-    const struct mmu_second_stage second = second_stage_npt(role_of(PAGING_32BIT), S4);
+    const struct mmu_second_stage second = second_stage_npt(role_of(PAGING_32BIT), S4, false);
 
     put32(g, S4, S1 | P | W | U);
     for (u32 i = 0; i < 16; i++)
@@ -646,7 +748,7 @@ END_TEST
 START_TEST(a_pae_host_has_its_pdptes_in_memory)
 {
     struct guest *g = guest_create();
-    const struct mmu_second_stage second = second_stage_npt(role_of(PAGING_PAE), S4 + 0x20);
+    const struct mmu_second_stage second = second_stage_npt(role_of(PAGING_PAE), S4 + 0x20, false);
 
     put64(g, S4 + 0x20, S2 | P);
     put64(g, S2, S1 | P | W | U);
@@ -713,7 +815,7 @@ END_TEST
  * is a reserved bit in the PDPTE. */
 static void set_pdpte_is_pte(struct guest *g)
 {
-    const struct mmu_second_stage second = second_stage_npt(role_of(PAGING_PAE), S4 + 0x20);
+    const struct mmu_second_stage second = second_stage_npt(role_of(PAGING_PAE), S4 + 0x20, false);
 
     mmu_set_second_stage(g->mmu, &second);
 }
@@ -869,7 +971,11 @@ RUN_TESTS("nested", a_second_stage_keeps_only_what_counts_in_it,
           mbec_makes_an_entry_with_bit_10_alone_present,
           one_ept_with_and_without_mbec_is_two_contexts,
           every_nested_access_of_npt_is_a_user_access, npt_walks_of_guest_tables_are_writes,
-          npt_has_no_execute_by_the_hosts_efer, a_32_bit_host_nests_4_gib,
+          npt_has_no_execute_by_the_hosts_efer,
+          gmet_denies_supervisors_the_code_of_nested_user_pages,
+          gmet_takes_u_s_of_all_levels_together, gmet_leaves_the_walks_of_guest_tables_alone,
+          gmet_tells_users_from_supervisors_without_paging,
+          one_npt_with_and_without_gmet_is_two_contexts, a_32_bit_host_nests_4_gib,
           a_pae_host_has_its_pdptes_in_memory, a_store_over_any_entry_of_both_stages_revokes,
           a_walk_that_breaks_its_own_second_stage_is_not_kept,
           an_accessed_flag_that_another_walk_sets_in_a_pdpte_revokes,

@@ -172,6 +172,7 @@ static void set_second(struct world *w)
     s->pse = chance(w, 90);
     s->gb = chance(w, 90);
     s->smep = chance(w, 30);
+    s->gmet = !s->ept && chance(w, 40);
     if (s->ept) {
         const struct ept_features features = {.execonly = chance(w, 50),
                                               .gbpages = s->gb,
@@ -194,7 +195,7 @@ static void set_second(struct world *w)
         host.pke = chance(w, 50);
         if (s->levels == 3 && chance(w, 50))
             s->root += 4 * 8;
-        w->second = second_stage_npt(host, s->root);
+        w->second = second_stage_npt(host, s->root, s->gmet);
     }
 }
 
@@ -208,6 +209,7 @@ static void set_first(struct world *w)
     for (u32 i = 0; i < 4; i++)
         s->pdpte[i] = pick_address(w, &w->o.two) | (chance(w, 97) ? P : 0);
     memset(a, 0, sizeof(*a));
+    a->user = chance(w, 50);
     if (s->levels == 0) {
         w->role.word = 0;
         return;
@@ -221,7 +223,6 @@ static void set_first(struct world *w)
     w->role.wp = a->wp = chance(w, 70);
     w->role.smep = a->smep = chance(w, 40);
     w->role.smap = a->smap = chance(w, 40);
-    a->user = chance(w, 50);
     a->ac = chance(w, 50);
 }
 

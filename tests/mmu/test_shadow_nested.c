@@ -36,7 +36,7 @@ static struct lab_cpu start_world(struct lab *l, const struct world *w, u64 data
     if (w->ept_levels != 0)
         lab_start_ept(l, w->ept_levels, EPT_AD);
     else if (w->host != PAGING_NONE)
-        lab_start_npt(l, w->host);
+        lab_start_npt(l, w->host, 0);
     if (w->format == PAGING_NONE) {
         lab_start_unpaged(l);
         lab_second_map(l, 0x1000, 1, data | RWX);
@@ -231,7 +231,7 @@ START_TEST(stages_of_different_depth_need_no_tables_that_nobody_made)
         struct lab *l = lab_create(_i);
         u32 pages = 0, levels;
 
-        lab_start_npt(l, hosts[h]);
+        lab_start_npt(l, hosts[h], 0);
         lab_start(l, hosts[h] == PAGING_5LEVEL ? PAGING_4LEVEL : PAGING_5LEVEL);
         lab_map(l, BIT(46) | 0x1000, 1, PAGE | RWU);
         ck_assert_uint_eq(lab_goes(l, BIT(46) | 0x1000, ACCESS_WRITE), LAB_DATA);

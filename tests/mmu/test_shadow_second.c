@@ -149,7 +149,7 @@ END_TEST
 /* The root role of a second stage, bit by bit. */
 struct second_row {
     enum paging_format host; /* NPT */
-    u32 ept_levels, settings;
+    u32 ept_levels, settings; /* EPT_AD etc., NPT_GMET */
     union shadow_role root;
 };
 
@@ -170,6 +170,8 @@ static const struct second_row second_rows[] = {
     {PAGING_PAE, 0, 0, {.level = 3, .fmt = PAGING_PAE, .nx = 1, SECOND}},
     /* C6, C7 */
     {PAGING_4LEVEL, 0, 0, {.level = 4, .fmt = PAGING_4LEVEL, .nx = 1, .gbpages = 1, SECOND}},
+    {PAGING_4LEVEL, 0, NPT_GMET,
+     {.level = 4, .fmt = PAGING_4LEVEL, .nx = 1, .gbpages = 1, .gmet = 1, SECOND}},
     /* C8 */
     {PAGING_5LEVEL, 0, 0, {.level = 5, .fmt = PAGING_5LEVEL, .nx = 1, .gbpages = 1, SECOND}},
 };
@@ -191,7 +193,7 @@ static void start_row(struct lab *l, const struct second_row *row)
     if (row->ept_levels != 0)
         lab_start_ept(l, row->ept_levels, row->settings);
     else
-        lab_start_npt(l, row->host);
+        lab_start_npt(l, row->host, row->settings);
 }
 
 /* All pages of the lab: level 1 to the root's, each with the root's role in all but its place. */
@@ -269,7 +271,7 @@ static void sizes_differ(int cell, enum paging_format host, enum paging_format g
     const struct shadow_page *second;
     u64 first_table, second_table;
 
-    lab_start_npt(l, host);
+    lab_start_npt(l, host, 0);
     lab_start(l, guest);
     lab_second_map(l, FAR, 1, (LAB_DATA + 0x80000) | RWX);
     lab_map(l, 0, 1, FAR | RWU);
@@ -409,11 +411,11 @@ START_TEST(a_table_of_hosts_of_two_entry_sizes_is_refreshed_in_each_by_its_own)
     lab_put8(l, root + 0x20, directory | P);
     lab_put8(l, directory, f.table | RWX | A);
     lab_put8(l, f.table, LAB_DATA | f.flags);
-    lab_cpu(l)->second = second_stage_npt(narrow, root);
+    lab_cpu(l)->second = second_stage_npt(narrow, root, false);
     lab_start_unpaged(l);
     f.view[0] = *lab_cpu(l);
     f.bits[0] = (union shadow_role){.fmt = PAGING_32BIT};
-    lab_cpu(l)->second = second_stage_npt(wide, root + 0x20);
+    lab_cpu(l)->second = second_stage_npt(wide, root + 0x20, false);
     lab_start_unpaged(l);
     f.view[1] = *lab_cpu(l);
     f.bits[1] = (union shadow_role){.fmt = PAGING_PAE};
