@@ -150,12 +150,33 @@ static bool exec_bound(struct vcpu *v, const struct insn *in, struct operands *x
 
 /* ---- system calls ---- */
 
-/* CS and SS of a system call or its return are flat and need no descriptor. */
-static void put_flat(struct vcpu *v, u16 cs, u16 ss, unsigned cpl, bool is_64)
+/* Of a system call or its return: CS is flat, needs no descriptor, and has the privilege of SS. */
+static void put_segments(struct vcpu *v, u16 cs, struct segment ss, bool is_64)
 {
+    const unsigned cpl = attr_dpl(ss.attr);
+
     v->state.seg[SEG_CS] = segment_flat_code((u16)((cs & 0xfffcu) | cpl), cpl, is_64);
-    v->state.seg[SEG_SS] = segment_flat_data((u16)((ss & 0xfffcu) | cpl), cpl);
+    v->state.seg[SEG_SS] = ss;
     mode_update_segments(v);
+}
+
+/* The stack of a system call. Its selector is taken as it is, although CPL is 0. */
+static struct segment kernel_stack(u16 cs)
+{
+    return segment_flat_data((u16)(cs + 8), 0);
+}
+
+/* Intel: RPL 3 and a flat segment. AMD: of SS only the selector changes, and is taken as it is (APM
+ * Vol 3 "SYSRET"); but in its DPL is the CPL. */
+static struct segment sysret_stack(const struct vcpu *v, u16 selector)
+{
+    struct segment ss = v->state.seg[SEG_SS];
+
+    if (!v->amd)
+        return segment_flat_data(selector | 3u, 3);
+    ss.selector = selector;
+    ss.attr |= ATTR_DPL;
+    return ss;
 }
 
 /* TF counts at the end of SYSCALL and SYSRET, not at their start. */
@@ -178,7 +199,7 @@ static void syscall_long(struct vcpu *v)
     v->state.reg[REG_RCX] = v->next_rip;
     v->state.reg[REG_R11] = rflags & ~(u64)FLAG_RF;
     rflags_set(v, rflags & ~(v->state.sfmask | FLAG_RF));
-    put_flat(v, cs, (u16)(cs + 8), 0, true);
+    put_segments(v, cs, kernel_stack(cs), true);
     v->next_rip = target;
 }
 
@@ -195,7 +216,7 @@ static bool exec_syscall(struct vcpu *v, const struct insn *in, struct operands 
     } else {
         v->state.reg[REG_RCX] = v->next_rip;
         rflags_set(v, rflags_get(v) & ~(u64)(FLAG_VM | FLAG_IF | FLAG_RF));
-        put_flat(v, cs, (u16)(cs + 8), 0, false);
+        put_segments(v, cs, kernel_stack(cs), false);
         v->next_rip = v->state.star & 0xffffffff;
     }
     if ((v->state.rflags & FLAG_TF) == 0)
@@ -213,13 +234,14 @@ static bool exec_sysret(struct vcpu *v, const struct insn *in, struct operands *
     (void)x;
     if ((v->state.efer & EFER_SCE) == 0 || (!v->amd && !mode64(v)))
         return RAISE_UD(v);
-    if (v->cpl != 0 || (wide && !v->amd && !canonical(v, v->state.reg[REG_RCX])))
+    if (!protected_mode(v) || v->cpl != 0 ||
+        (wide && !v->amd && !canonical(v, v->state.reg[REG_RCX])))
         return RAISE_GP0(v);
     if (mode64(v))
         rflags_set(v, v->state.reg[REG_R11] & keep);
     else
         rflags_set(v, rflags_get(v) | FLAG_IF);
-    put_flat(v, (u16)(base + (wide ? 16 : 0)), (u16)(base + 8), 3, wide);
+    put_segments(v, (u16)(base + (wide ? 16 : 0)), sysret_stack(v, (u16)(base + 8)), wide);
     v->next_rip = wide ? v->state.reg[REG_RCX] : v->state.reg[REG_RCX] & 0xffffffff;
     step_by_new_flags(v);
     v->attention = true;
@@ -239,7 +261,7 @@ static bool exec_sysenter(struct vcpu *v, const struct insn *in, struct operands
     if ((v->state.cr0 & CR0_PE) == 0 || cs == 0)
         return RAISE_GP0(v);
     rflags_set(v, rflags_get(v) & ~(u64)(FLAG_VM | FLAG_IF | FLAG_RF));
-    put_flat(v, cs, (u16)(cs + 8), 0, wide);
+    put_segments(v, cs, kernel_stack(cs), wide);
     v->state.reg[REG_RSP] = v->state.sysenter_esp & v->la_mask;
     v->next_rip = v->state.sysenter_eip & v->la_mask;
     return true;
@@ -256,7 +278,8 @@ static bool exec_sysexit(struct vcpu *v, const struct insn *in, struct operands 
     if ((v->state.cr0 & CR0_PE) == 0 || cs == 0 || v->cpl != 0 ||
         (wide && (!canonical(v, v->state.reg[REG_RCX]) || !canonical(v, v->state.reg[REG_RDX]))))
         return RAISE_GP0(v);
-    put_flat(v, (u16)(cs + (wide ? 32 : 16)), (u16)(cs + (wide ? 40 : 24)), 3, wide);
+    put_segments(v, (u16)(cs + (wide ? 32 : 16)),
+                 segment_flat_data((u16)(cs + (wide ? 40 : 24)) | 3u, 3), wide);
     v->state.reg[REG_RSP] = v->state.reg[REG_RCX] & v->la_mask;
     v->next_rip = v->state.reg[REG_RDX] & v->la_mask;
     return true;

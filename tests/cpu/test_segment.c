@@ -349,6 +349,67 @@ START_TEST(syscall_and_sysret_swap_rings)
 }
 END_TEST
 
+/* The selectors of SYSCALL, SDM Vol 2B "SYSCALL": STAR[47:32] AND FFFCH, and STAR[47:32] + 8 as it
+ * is. The segments are flat and of ring 0 in any case. */
+START_TEST(syscall_keeps_the_rpl_of_ss)
+{
+    const struct segment *cs = &v->state.seg[SEG_CS], *ss = &v->state.seg[SEG_SS];
+
+    v->state.star = (u64)(SEL_CODE64 | 3) << 32;
+    v->state.lstar = HANDLER;
+    set_privilege(3);
+    RUN("\x0f\x05", 1);
+    ck_assert_uint_eq(cs->selector, SEL_CODE64);
+    ck_assert_uint_eq(ss->selector, (SEL_CODE64 | 3) + 8);
+    ck_assert_uint_eq(segment_attr_pack(cs->attr), 0xa9b);
+    ck_assert_uint_eq(segment_attr_pack(ss->attr), 0xc93);
+    ck_assert_uint_eq(v->cpl, 0);
+}
+END_TEST
+
+/* SDM Vol 2B "SYSRET": RPL 3 is forced in both selectors. */
+START_TEST(sysret_of_intel_makes_a_flat_stack_with_rpl_3)
+{
+    v->state.star = (u64)0x20 << 48;
+    v->state.seg[SEG_SS] = segment_null(0, 0);
+    mode_update(v);
+    RUN("\x0f\x07", 1);
+    ck_assert_uint_eq(v->state.seg[SEG_CS].selector, 0x23);
+    ck_assert_uint_eq(v->state.seg[SEG_SS].selector, 0x2b);
+    ck_assert_uint_eq(segment_attr_pack(v->state.seg[SEG_SS].attr), 0xcf3);
+    ck_assert_uint_eq(v->cpl, 3);
+}
+END_TEST
+
+/* APM Vol 3 "SYSRET": base, limit and attributes of SS stay, here those of no segment. */
+START_TEST(sysret_of_amd_changes_only_the_selector_of_ss)
+{
+    v->amd = true;
+    v->state.star = (u64)0x20 << 48;
+    v->state.seg[SEG_SS] = segment_null(0, 0);
+    mode_update(v);
+    RUN("\x0f\x07", 1);
+    ck_assert_uint_eq(v->state.seg[SEG_CS].selector, 0x23);
+    ck_assert_uint_eq(v->state.seg[SEG_SS].selector, 0x28);
+    ck_assert_uint_eq(v->state.seg[SEG_SS].attr, segment_null(0, 3).attr);
+    ck_assert_uint_eq(v->cpl, 3);
+}
+END_TEST
+
+/* APM Vol 3 "SYSRET". The handler is that of the real-mode vector table. */
+START_TEST(sysret_outside_protected_mode_is_gp)
+{
+    v->amd = true;
+    v->state.efer |= EFER_SCE;
+    v->state.cr0 &= ~CR0_PE;
+    v->state.idtr.base = 0;
+    mode_update(v);
+    put_value(4 * VEC_GP, 0x1234, 4);
+    RUN("\x0f\x07", 1);
+    ck_assert_uint_eq(v->state.reg[REG_RIP], 0x1234);
+}
+END_TEST
+
 START_TEST(sysenter_and_sysexit_swap_rings)
 {
     v->state.sysenter_cs = SEL_CODE0;
@@ -414,6 +475,7 @@ static void add_32(TCase *t)
     tcase_add_test(t, return_to_an_inner_level_is_refused);
     tcase_add_test(t, iret_in_ring_3_changes_neither_iopl_nor_if);
     tcase_add_test(t, sysenter_and_sysexit_swap_rings);
+    tcase_add_test(t, sysret_outside_protected_mode_is_gp);
     tcase_add_test(t, io_permission_comes_from_iopl_or_the_bitmap);
     tcase_add_test(t, repeated_ins_stores_each_element);
 }
@@ -435,6 +497,9 @@ static void add(Suite *suite)
     tcase_add_test(t, iret_to_a_non_canonical_address_is_refused);
     tcase_add_test(t, iret_from_ring_3_to_ring_3_is_no_smap_violation);
     tcase_add_test(t, syscall_and_sysret_swap_rings);
+    tcase_add_test(t, syscall_keeps_the_rpl_of_ss);
+    tcase_add_test(t, sysret_of_intel_makes_a_flat_stack_with_rpl_3);
+    tcase_add_test(t, sysret_of_amd_changes_only_the_selector_of_ss);
     suite_add_tcase(suite, t);
 }
 
