@@ -78,8 +78,6 @@ static bool cr0_valid(const struct vcpu *v, u64 value)
 
 bool cr0_write(struct vcpu *v, u64 value)
 {
-    const u64 known =
-        CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG;
     struct cpu_state *s = &v->state;
     const u64 changed = s->cr0 ^ value;
 
@@ -87,7 +85,7 @@ bool cr0_write(struct vcpu *v, u64 value)
         return RAISE_GP0(v);
     if ((changed & (CR0_PG | CR0_CD | CR0_NW)) != 0 && !pdptes_reload(v, value, s->cr3, s->cr4))
         return false;
-    s->cr0 = (value & known) | CR0_ET;
+    s->cr0 = (value & CR0_KNOWN) | CR0_ET;
     if ((value & CR0_PG) != 0 && (s->efer & EFER_LME) != 0)
         s->efer |= EFER_LMA;
     else

@@ -16,6 +16,8 @@
 #define CR0_NW BIT(29)
 #define CR0_CD BIT(30)
 #define CR0_PG BIT(31)
+#define CR0_KNOWN                                                                                  \
+    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
 
 #define CR3_KEEP BIT(63) /* MOV to CR3 with PCIDs: keep the translations; not stored */
 
@@ -72,6 +74,18 @@
 #define DR7_FIXED_1 BIT(10)
 #define DR7_ENABLES BITS(7, 0)
 #define DR7_GD BIT(13)
+#define DR7_KNOWN ((u64)0xffff23ff)
+
+/* What a debug register becomes when a value is loaded: SDM Vol 3B 18.2. */
+static ALWAYS_INLINE u64 dr6_loaded(u64 value)
+{
+    return (value & (DR6_TRAPS | DR6_BD | DR6_BS | DR6_BT)) | DR6_FIXED_1;
+}
+
+static ALWAYS_INLINE u64 dr7_loaded(u64 value)
+{
+    return (value & DR7_KNOWN) | DR7_FIXED_1;
+}
 
 /* Is va canonical for linear addresses of `bits` (48 or 57) bits? */
 static ALWAYS_INLINE bool canonical_for(u64 va, unsigned bits)

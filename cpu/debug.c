@@ -144,9 +144,9 @@ bool dr_write(struct vcpu *v, u32 index, u64 value)
     if (index >= 6 && value >> 32 != 0)
         return RAISE_GP0(v);
     if (index == 6)
-        value = (value & (DR6_TRAPS | DR6_BD | DR6_BS | DR6_BT)) | DR6_FIXED_1;
+        value = dr6_loaded(value);
     else if (index == 7)
-        value = (value & 0xffff23ff) | DR7_FIXED_1;
+        value = dr7_loaded(value);
     v->state.dr[index] = value;
     if (index == 7)
         mode_update_privilege(v);

@@ -223,6 +223,8 @@ enum {
     FLAG_VIP = 1 << 20,
     FLAG_ID = 1 << 21,
     FLAGS_ARITH = FLAG_CF | FLAG_PF | FLAG_AF | FLAG_ZF | FLAG_SF | FLAG_OF,
+    FLAGS_KNOWN = FLAGS_ARITH | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL | FLAG_NT | FLAG_RF |
+                  FLAG_VM | FLAG_AC | FLAG_VIF | FLAG_VIP | FLAG_ID,
 };
 
 #endif

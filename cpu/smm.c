@@ -128,6 +128,9 @@ static void restore(struct vcpu *v, u8 *area, bool is_64)
             .base = load_le(area_at(area, segments[i].base), is_64 ? 8 : 4),
         };
     }
+    v->state.dr[6] = dr6_loaded(v->state.dr[6]);
+    v->state.dr[7] = dr7_loaded(v->state.dr[7]);
+    rflags_set(v, v->state.rflags & FLAGS_KNOWN);
     v->state.smbase = load_le(area_at(area, is_64 ? SMBASE_64 : SMBASE_32), 4);
     v->state.nmi_blocked = *area_at(area, is_64 ? NMI_MASK_64 : NMI_MASK_32) & 1;
 }
@@ -170,21 +173,120 @@ void smm_enter(struct vcpu *v)
     mode_update(v);
 }
 
-/* SDM Vol 3C 32.15 and 32.14.2, "Default Treatment of RSM": what a save area must not ask for. */
+/* ---- what a save area must not ask for: else RSM shuts down ---- */
+
+static bool cr0_pages_when_protected(const struct vcpu *v)
+{
+    return (v->state.cr0 & (CR0_PG | CR0_PE)) != CR0_PG;
+}
+
+static bool cr0_writes_through(const struct vcpu *v)
+{
+    return (v->state.cr0 & (CR0_NW | CR0_CD)) != CR0_NW;
+}
+
+static bool cr0_upper_clear(const struct vcpu *v)
+{
+    return v->state.cr0 >> 32 == 0;
+}
+
+static bool cr3_reachable(const struct vcpu *v)
+{
+    return (v->state.efer & EFER_LMA) == 0 || (v->state.cr3 & physical_reserved(v)) == 0;
+}
+
+static bool cr4_known_bits(const struct vcpu *v)
+{
+    return (v->state.cr4 & ~cr4_known(v)) == 0;
+}
+
+static bool cr4_without_vmxe(const struct vcpu *v)
+{
+    return (v->state.cr4 & CR4_VMXE) == 0;
+}
+
+static bool pcids_in_long_mode(const struct vcpu *v)
+{
+    return (v->state.cr4 & CR4_PCIDE) == 0 || (v->state.efer & EFER_LMA) != 0;
+}
+
+static bool efer_known_bits(const struct vcpu *v)
+{
+    return (v->state.efer & ~efer_known(v)) == 0;
+}
+
+/* Of a processor without long mode both are 0. */
+static bool lma_follows(const struct vcpu *v)
+{
+    const bool enabled = (v->state.efer & EFER_LME) != 0 && (v->state.cr0 & CR0_PG) != 0;
+
+    return ((v->state.efer & EFER_LMA) != 0) == enabled;
+}
+
+static bool long_mode_with_pae(const struct vcpu *v)
+{
+    return (v->state.efer & EFER_LMA) == 0 || (v->state.cr4 & CR4_PAE) != 0;
+}
+
+static bool cs_one_size(const struct vcpu *v)
+{
+    return (v->state.efer & EFER_LMA) == 0 ||
+           (v->state.seg[SEG_CS].attr & (ATTR_L | ATTR_DB)) != (ATTR_L | ATTR_DB);
+}
+
+static bool rip_canonical(const struct vcpu *v)
+{
+    return canonical_storable(v, v->state.reg[REG_RIP]);
+}
+
+/* clang-format off */
+static const struct rule {
+    bool (*holds)(const struct vcpu *v);
+    const char *text, *reference;
+} rules[] = {
+    {cr0_pages_when_protected, "CR0.PG needs CR0.PE", "SDM Vol 3C 32.3.2"},
+    {cr0_writes_through, "CR0.NW needs CR0.CD", "SDM Vol 3C 32.3.2"},
+    {cr0_upper_clear, "CR0 bits 63:32 are 0", "APM Vol 2 10.4"},
+    {cr4_known_bits, "CR4 has no reserved bit", "SDM Vol 3C 32.3.2"},
+    {cr4_without_vmxe, "CR4.VMXE is 0, and kept elsewhere", "SDM Vol 3C 32.14.2"},
+    {efer_known_bits, "EFER has no reserved bit", "APM Vol 2 10.4"},
+    {lma_follows, "EFER.LMA is EFER.LME and CR0.PG", "APM Vol 2 10.4"},
+    {long_mode_with_pae, "long mode needs CR4.PAE", "APM Vol 2 10.4"},
+    {pcids_in_long_mode, "CR4.PCIDE needs EFER.LMA", "SDM Vol 3C 32.3.2"},
+    {cr3_reachable, "CR3 has no address bit beyond MAXPHYADDR in long mode", "APM Vol 2 10.4"},
+    {cs_one_size, "CS.L and CS.D are not both 1 in long mode", "APM Vol 2 10.4"},
+    {rip_canonical, "RIP is canonical", "APM Vol 2 10.4"},
+};
+/* clang-format on */
+
 static bool area_is_valid(const struct vcpu *v)
 {
-    const struct cpu_state *s = &v->state;
+    for (u32 i = 0; i < ARRAY_SIZE(rules); i++) {
+        if (!rules[i].holds(v)) {
+            LOG(LOG_INT, "CPU %u: RSM shuts down: %s (%s)", v->index, rules[i].text,
+                rules[i].reference);
+            return false;
+        }
+    }
+    return true;
+}
 
-    return (s->cr0 & (CR0_PG | CR0_PE)) != CR0_PG && (s->cr0 & (CR0_NW | CR0_CD)) != CR0_NW &&
-           s->cr0 >> 32 == 0 && (s->cr4 & CR4_VMXE) == 0 &&
-           canonical_storable(v, s->reg[REG_RIP]) &&
-           ((s->efer & EFER_LMA) == 0 || (s->cr4 & CR4_PAE) != 0);
+/* RSM refuses: what it has restored is not to be seen by anything. */
+static void refuse(struct vcpu *v, const struct cpu_state *before)
+{
+    v->event.kind = EVENT_NONE;
+    v->state = *before;
+    v->state.in_smm = 0; /* as that would hold off INIT */
+    flags_load(v, v->state.rflags);
+    mode_update(v);
+    event_shutdown(v);
 }
 
 bool smm_return(struct vcpu *v)
 {
     const bool is_64 = has_feature(v, F_LM);
     const hpa_t at = {v->state.smbase + AREA};
+    struct cpu_state before;
     u8 area[AREA_SIZE];
     u64 cr0;
     u64 cr4;
@@ -192,16 +294,17 @@ bool smm_return(struct vcpu *v)
 
     if (v->state.in_smm == 0)
         return RAISE_UD(v);
+    flags_commit(v);
+    before = v->state;
     memory_smram_read(v->memory, at, area, sizeof(area));
     restore(v, area, is_64);
     v->state.in_smm = 0;
     v->attention = true;
-    v->next_rip = v->state.reg[REG_RIP];
-    flags_load(v, v->state.rflags);
     if (!area_is_valid(v)) {
-        event_shutdown(v);
+        refuse(v, &before);
         return true;
     }
+    v->next_rip = v->state.reg[REG_RIP];
     cr0 = v->state.cr0;
     cr4 = v->state.cr4;
     efer = v->state.efer;
@@ -210,12 +313,11 @@ bool smm_return(struct vcpu *v)
     v->state.cr4 = 0;
     if (!cr4_write(v, cr4 & ~CR4_PCIDE) ||
         ((efer & EFER_LMA) == 0 && !cr0_write(v, vmx_rsm_has_pdptes(v) ? cr0 & ~CR0_PG : cr0))) {
-        v->event.kind = EVENT_NONE;
-        event_shutdown(v);
+        refuse(v, &before);
         return true;
     }
     v->state.efer = efer;
-    v->state.cr0 = cr0 | CR0_ET;
+    v->state.cr0 = (cr0 & CR0_KNOWN) | CR0_ET;
     v->state.cr4 = cr4;
     virt_rsm(v);
     if (*area_at(area, is_64 ? AUTO_HALT_64 : AUTO_HALT_32) != 0)

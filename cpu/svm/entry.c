@@ -7,12 +7,6 @@
 #include "cpu/segment.h"
 #include "cpu/svm/internal.h"
 
-#define CR0_KNOWN                                                                                  \
-    (CR0_PE | CR0_MP | CR0_EM | CR0_TS | CR0_NE | CR0_WP | CR0_AM | CR0_NW | CR0_CD | CR0_PG)
-#define RFLAGS_KNOWN                                                                               \
-    (FLAGS_ARITH | FLAG_TF | FLAG_IF | FLAG_DF | FLAG_IOPL | FLAG_NT | FLAG_RF | FLAG_VM |         \
-     FLAG_AC | FLAG_VIF | FLAG_VIP | FLAG_ID)
-
 /* Member by member: wide copies of what has just been written in parts are slow. */
 void svm_segment_save(struct vmcb_segment *to, const struct segment *from)
 {
@@ -127,8 +121,8 @@ static void load_guest(struct vcpu *v, const struct vmcb_save *save)
     s->cr2 = save->cr2;
     s->cr3 = save->cr3;
     s->cr4 = save->cr4;
-    s->dr[6] = (save->dr6 & (DR6_TRAPS | DR6_BD | DR6_BS | DR6_BT)) | DR6_FIXED_1;
-    s->dr[7] = (save->dr7 & 0xffff23ff) | DR7_FIXED_1;
+    s->dr[6] = dr6_loaded(save->dr6);
+    s->dr[7] = dr7_loaded(save->dr7);
     s->reg[REG_RIP] = save->rip;
     s->reg[REG_RSP] = save->rsp;
     s->reg[REG_RAX] = save->rax;
@@ -138,7 +132,7 @@ static void load_guest(struct vcpu *v, const struct vmcb_save *save)
         load_lbr(v, save);
     load_segments(v, save);
     load_pdptes(v);
-    rflags_set(v, save->rflags & RFLAGS_KNOWN);
+    rflags_set(v, save->rflags & FLAGS_KNOWN);
 }
 
 /* What the model does not have is as if its bits were clear. */

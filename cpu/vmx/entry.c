@@ -22,7 +22,7 @@ static void load_control(struct vcpu *v)
     s->cr3 = c->guest_cr3;
     s->cr4 = c->guest_cr4;
     if ((c->entry_controls & ENTRY_LOAD_DEBUG) != 0) {
-        s->dr[7] = (c->guest_dr7 & 0xffff23ff) | DR7_FIXED_1;
+        s->dr[7] = dr7_loaded(c->guest_dr7);
         s->debugctl = c->guest_debugctl;
     }
     s->sysenter_cs = c->guest_sysenter_cs;

@@ -501,6 +501,68 @@ START_TEST(smi_saves_everything_and_rsm_restores_it)
 }
 END_TEST
 
+/* What RSM finds in the save area, one row per rule: bits of a field that are inverted. The guest
+ * is in 64-bit mode; SDM Vol 3C 32.3.2, APM Vol 2 10.4. */
+START_TEST(rsm_shuts_down_if_the_saved_state_is_illegal)
+{
+    enum { AREA_EFER = 0x3fed0, AREA_CR4 = 0x3ff48, AREA_CR3 = 0x3ff50, AREA_CR0 = 0x3ff58 };
+    enum { AREA_RIP = 0x3ff78, AREA_CS_ATTR = 0x3fe12 };
+    static const struct {
+        u64 at, flip;
+        u32 size;
+        const char *rule;
+        u64 also, also_flip; /* what must change, too, for no other rule to be broken */
+    } rows[] = {
+        {AREA_CR0, CR0_PE, 8, "PG without PE", 0, 0},
+        {AREA_CR0, CR0_NW, 8, "NW without CD", 0, 0},
+        {AREA_CR0, BIT(32), 8, "upper half of CR0", 0, 0},
+        {AREA_CR4, BIT(15), 8, "reserved bit of CR4", 0, 0},
+        {AREA_CR4, CR4_VMXE, 8, "VMXE", 0, 0},
+        {AREA_EFER, BIT(9), 8, "reserved bit of EFER", 0, 0},
+        {AREA_EFER, EFER_LMA, 8, "LME and PG without LMA", 0, 0},
+        {AREA_EFER, EFER_LME, 8, "LMA without LME", 0, 0},
+        {AREA_CR0, CR0_PG, 8, "LMA without PG", 0, 0},
+        {AREA_CR4, CR4_PAE, 8, "long mode without PAE", 0, 0},
+        {AREA_CR4, CR4_PCIDE, 8, "PCIDs outside long mode", AREA_EFER, EFER_LME | EFER_LMA},
+        {AREA_CR3, BIT(40), 8, "CR3 beyond MAXPHYADDR", 0, 0},
+        {AREA_CS_ATTR, BIT(10), 2, "CS.L and CS.D", 0, 0},
+        {AREA_RIP, BIT(62), 8, "RIP that is not canonical", 0, 0},
+    };
+
+    for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+        guest_create("max");
+        guest_long();
+        event_signal_smi(v);
+        ck_assert(event_boundary(v));
+        put_value(rows[i].at, get(rows[i].at, rows[i].size) ^ rows[i].flip, rows[i].size);
+        if (rows[i].also != 0)
+            put_value(rows[i].also, get(rows[i].also, 8) ^ rows[i].also_flip, 8);
+        ck_assert(smm_return(v));
+        ck_assert_msg(v->state.activity == ACTIVITY_SHUTDOWN, "%s", rows[i].rule);
+        ck_assert_uint_eq(v->state.efer, 0); /* nothing of it was taken */
+        guest_destroy();
+    }
+}
+END_TEST
+
+START_TEST(rsm_loads_only_bits_that_exist)
+{
+    guest_create("max");
+    guest_long();
+    event_signal_smi(v);
+    ck_assert(event_boundary(v));
+    put_value(0x3ff60, ~(u64)0 & ~DR7_ENABLES, 8);
+    put_value(0x3ff68, ~(u64)0, 8);
+    put_value(0x3ff70, BIT(63) | FLAG_CF, 8);
+    ck_assert(smm_return(v));
+    ck_assert_uint_eq(v->state.activity, ACTIVITY_ACTIVE);
+    ck_assert_uint_eq(v->state.dr[7], 0xffff2700);
+    ck_assert_uint_eq(v->state.dr[6], 0xffffefff);
+    ck_assert_uint_eq(rflags_get(v), FLAG_1 | FLAG_CF);
+    guest_destroy();
+}
+END_TEST
+
 START_TEST(smi_waits_for_the_end_of_a_shadow)
 {
     event_signal_smi(v);
@@ -584,6 +646,8 @@ static void add(Suite *suite)
     t = tcase_create("own guest");
     tcase_add_test(t, real_mode_uses_the_vector_table);
     tcase_add_test(t, smi_saves_everything_and_rsm_restores_it);
+    tcase_add_test(t, rsm_shuts_down_if_the_saved_state_is_illegal);
+    tcase_add_test(t, rsm_loads_only_bits_that_exist);
     suite_add_tcase(suite, t);
 }
 
