@@ -124,7 +124,8 @@ static void access_window(struct bench *bench, struct fuzz_input *in, bool write
 static void pass_time(struct bench *bench, struct fuzz_input *in)
 {
     struct clock *clock = &bench->board->clock;
-    const u64 end = clock->now + (fuzz_take(in, 2) << fuzz_below(in, 30));
+    const u64 ticks = fuzz_take(in, 2);
+    const u64 end = clock->now + (ticks << fuzz_below(in, 30));
 
     for (u32 i = 0; i < TIMER_STEPS && clock->next_deadline <= end; i++) {
         const u64 to = clock->next_deadline > clock->now ? clock->next_deadline : clock->now;

@@ -244,8 +244,9 @@ static u64 place_of(struct fuzz_input *in)
                                  HANDLER,    STACK - 64, 0xfee00000, 0xfee00300,    0xfec00000,
                                  0xfed00000, 0xff000000, 0xfffffffc, 0xa0000,       0xfffff,
                                  RAM - 8,    0xfebf0000, 0x20ffe,    0x7c00};
+    const u32 place = places[fuzz_below(in, ARRAY_SIZE(places))];
 
-    return places[fuzz_below(in, ARRAY_SIZE(places))] + (u32)fuzz_take(in, 1);
+    return place + (u32)fuzz_take(in, 1);
 }
 
 static u64 port_of(struct fuzz_input *in)

@@ -71,8 +71,8 @@ static u64 value_of(struct fuzz_input *in, u64 old)
     case 0: return old ^ (u64)1 << choice / 10 * 2;
     case 1: return old ^ (u64)1 << fuzz_take(in, 1) % 64;
     case 2: return place_of(in);
-    case 3: return place_of(in) | fuzz_take(in, 1);
-    case 4: return place_of(in) + fuzz_take(in, 2);
+    case 3: old = place_of(in); return old | fuzz_take(in, 1);
+    case 4: old = place_of(in); return old + fuzz_take(in, 2);
     case 5: return fuzz_take(in, 1);
     case 6: return fuzz_take(in, 4);
     case 7: return fuzz_take(in, 8);
@@ -393,11 +393,13 @@ static void do_ept(struct world *w, struct fuzz_input *in)
 
 static void do_store(struct world *w, struct fuzz_input *in)
 {
-    const u64 at = place_of(in) + fuzz_take(in, 2) % PAGE_SIZE;
+    const u64 place = place_of(in);
+    const u64 at = place + fuzz_take(in, 2) % PAGE_SIZE;
+    const u32 size = 1u << fuzz_take(in, 1) % 4;
     u64 old = 0;
 
     memory_read(w->memory, (hpa_t){at}, &old, 8);
-    put_value(w, at, value_of(in, old), 1u << fuzz_take(in, 1) % 4);
+    put_value(w, at, value_of(in, old), size);
 }
 
 /* Instructions that concern a hypervisor, between bytes of the input. */
@@ -434,8 +436,10 @@ static void do_code(struct world *w, struct fuzz_input *in)
             memcpy(code + size, parts[part].bytes, parts[part].length);
             size += parts[part].length;
         } else if (choice < 0xd0) { /* mov eax, imm: a place, every 16 bytes (APIC registers) */
+            const u64 place = place_of(in);
+
             code[size] = 0xb8;
-            store_le(code + size + 1, place_of(in) + 16 * fuzz_take(in, 1), 4);
+            store_le(code + size + 1, place + 16 * fuzz_take(in, 1), 4);
             size += 5;
         } else if (choice < 0xe8) { /* mov rax, rcx or rdx, imm */
             code[size] = 0x48;
