@@ -137,15 +137,9 @@ static void start_guest(void)
         8); /* mov ebx,[rax]; mov [rax+4],ebx; vmmcall */
 }
 
-static void create(int number)
+static void create_way(struct way wanted)
 {
-    static const struct shadow_options shadow = {.sync = SYNC_STRICT};
-    static const struct shadow_options combined = {.sync = SYNC_STRICT, .combined = true};
-    static const struct shadow_options *const engines[] = {NULL, &shadow, &combined};
-
-    way.host = (enum mode)(MODE_32 + number % 4);
-    way.guest = (enum mode)(number / 4 % MODES);
-    way.engine = engines[number / 4 / MODES];
+    way = wanted;
     engine = way.engine;
     guest_create("amd-max");
     start_host();
@@ -155,6 +149,17 @@ static void create(int number)
     put_value(MACHINE_PAGE, MAGIC, 4);
     put_value(GUEST_PAGE, BAD, 4);
     put_value(LINEAR, BAD, 4);
+}
+
+static void create(int number)
+{
+    static const struct shadow_options shadow = {.sync = SYNC_STRICT};
+    static const struct shadow_options combined = {.sync = SYNC_STRICT, .combined = true};
+    static const struct shadow_options *const engines[] = {NULL, &shadow, &combined};
+
+    create_way((struct way){.host = (enum mode)(MODE_32 + number % 4),
+                            .guest = (enum mode)(number / 4 % MODES),
+                            .engine = engines[number / 4 / MODES]});
 }
 
 enum { WAYS = 4 * MODES * 3 };
@@ -249,6 +254,39 @@ START_TEST(guest_address_beyond_a_32_bit_nested_table_is_npf)
         ck_assert_uint_eq(control.exit_info1, (u64)1 << 32 | 4);
         ck_assert_uint_eq(control.exit_info2, beyond);
     }
+    audit();
+}
+END_TEST
+
+/* T54: under the lazy policy a change waits for a flush: TLB_CONTROL 1, 3 or 7, another ASID,
+ * INVLPGA (APM Vol 2 15.16). What is not flushed may be old or new. */
+START_TEST(a_flush_of_any_kind_ends_what_is_stale)
+{
+    enum { OTHER_ASID = 3, INVLPGA = 4 };
+    static const struct shadow_options lazy = {.sync = SYNC_LAZY};
+    static const u8 tlb_control[] = {1, 3, 7, 0, 0};
+
+    create_way((struct way){MODE_4LEVEL, MODE_4LEVEL, &lazy});
+    vmrun();
+    run_more(3);
+    expect_exit(SVM_EXIT_VMMCALL);
+    put_value(0x230000, MAGIC + 1, 4);
+    put_value(nested_entry(GUEST_PAGE), 0x230000 | PTE, 8);
+    control.tlb_control = tlb_control[_i];
+    control.asid = _i == OTHER_ASID ? 2 : 1;
+    if (_i == INVLPGA) {
+        v->state.reg[REG_RAX] = LINEAR;
+        v->state.reg[REG_RCX] = control.asid;
+        v->state.reg[REG_RIP] = CODE;
+        RUN("\x0f\x01\xdf", 1);
+    }
+    v->state.reg[REG_RIP] = CODE;
+    save.rip = L2_CODE;
+    save.rax = LINEAR;
+    vmrun();
+    run_more(3);
+    expect_exit(SVM_EXIT_VMMCALL);
+    ck_assert_uint_eq(v->state.reg[REG_RBX], MAGIC + 1);
     audit();
 }
 END_TEST
@@ -370,6 +408,7 @@ static void add(Suite *suite)
     add_each(tc, wp_and_smap_of_the_host_do_not_count, 1);
     add_each(tc, supervisor_code_in_nested_user_pages_is_npf_under_gmet, 1);
     add_each(tc, user_code_runs_from_any_nested_page_under_gmet, 1);
+    tcase_add_loop_test(tc, a_flush_of_any_kind_ends_what_is_stale, 0, 5);
     tcase_add_loop_test(tc, a_processor_without_gmet_ignores_its_bit, 0, 1);
     /* with L1 in 32-bit paging */
     add_each(tc, guest_address_beyond_a_32_bit_nested_table_is_npf, 4);
