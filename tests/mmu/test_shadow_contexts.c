@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Several contexts over the same tables: whose page may be used and refreshed where, roots that
- * come and go, and flushes. T numbers are those of the test list in docs/shadow-mmu.md.
+ * come and go, and flushes. T numbers are those of the scenarios in docs/shadow-mmu.md.
  */
 #include "tests/mmu/shadow_harness.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The shadow of each paging format: quadrants of 4-byte tables, large pages, PDPTE registers, and
- * the registers that change what tables mean. T numbers are those of the test list in
+ * the registers that change what tables mean. T numbers are those of the scenarios in
  * docs/shadow-mmu.md.
  */
 #include "tests/mmu/shadow_harness.h"

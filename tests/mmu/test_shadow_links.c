@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Shadow pages and changing tables: what is linked must be what the entry says, whoever changed it
- * and when. T numbers are those of the test list in docs/shadow-mmu.md.
+ * and when. T numbers are those of the scenarios in docs/shadow-mmu.md.
  */
 #include "tests/mmu/shadow_harness.h"
 

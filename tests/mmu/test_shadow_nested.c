@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Nested guests and who is above them: entries and exits, several second stages, edits by L1. T
- * numbers are those of the test list in docs/shadow-mmu.md. Whose pages are whose is in
+ * numbers are those of the scenarios in docs/shadow-mmu.md. Whose pages are whose is in
  * test_shadow_second.c.
  */
 #include "tests/mmu/shadow_harness.h"

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Rights through shadow pages: what each level grants, under which registers, and the accessed and
- * dirty bits. T numbers are those of the test list in docs/shadow-mmu.md.
+ * dirty bits. T numbers are those of the scenarios in docs/shadow-mmu.md.
  */
 #include "tests/mmu/shadow_harness.h"
 

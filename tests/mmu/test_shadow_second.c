@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Second stages: whose shadow page is whose, and which is refreshed by whom. T numbers are those of
- * the test list in docs/shadow-mmu.md, rows B and C those of its table of scenarios. How contexts
- * follow each other is in test_shadow_nested.c.
+ * Second stages: whose shadow page is whose, and which is refreshed by whom. T numbers and rows B
+ * and C are those of the scenarios in docs/shadow-mmu.md. How contexts follow each other is in
+ * test_shadow_nested.c.
  */
 #include "tests/mmu/shadow_harness.h"
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Stores to shadowed tables, of any size and by anybody; unsync pages and floods; and the engine's
- * own inspection: audit, digest, dump. T numbers are those of the test list in docs/shadow-mmu.md.
+ * own inspection: audit, digest, dump. T numbers are those of the scenarios in docs/shadow-mmu.md.
  */
 #include "tests/mmu/shadow_harness.h"
 
