@@ -27,6 +27,7 @@ struct block {
     u32 mode;
     u16 count; /* instructions */
     u16 length; /* bytes */
+    u16 known; /* instructions from the first on that the translator knows */
     struct block *link[2]; /* [0] behind the block, [1] at the branch target; same page only */
     struct block *chain; /* hash chain */
     struct block *page_next; /* other blocks of the same frame */

@@ -242,8 +242,13 @@ static struct block *build(struct vcpu *v, u64 la, const u8 *host)
 
         if (decode(v, host + block->length, left < 15 ? left : 15, in) == DECODE_TRUNCATED)
             break;
+        if (v->code->jit != NULL && jit_knows(in, v->mode)) {
+            if (block->known < block->count)
+                break; /* behind some that are interpreted: with machine code of its own */
+            block->known++;
+        }
         block_append(block, in);
-        if (insn_ends_block(in) || (v->code->jit != NULL && !jit_knows(in, v->mode)))
+        if (insn_ends_block(in))
             break;
     }
     if (block->count == 0)

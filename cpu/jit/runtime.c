@@ -178,8 +178,7 @@ void jit_watch(struct jit *jit, struct block *block)
 {
     block->native = jit->leave_entering;
     if ((block->mode & MODE_FLAT_CS) != 0 && (block->mode & MODE_ALIGN) == 0 &&
-        (block->mode & (MODE_CODE64 | MODE_CODE32)) != 0 &&
-        jit_knows(&block->insns[0], block->mode))
+        (block->mode & (MODE_CODE64 | MODE_CODE32)) != 0 && block->known != 0)
         block->first = &cold_record;
 }
 

@@ -720,9 +720,7 @@ static void emit_constants(struct translation *t)
 /* Records from the first that have machine code; the flags they leave. */
 static void plan(struct translation *t)
 {
-    t->count = 0;
-    while (t->count < t->block->count && jit_knows(&t->block->insns[t->count], t->mode))
-        t->count++;
+    t->count = t->block->known;
     while (!plan_flags(t)) {}
 }
 
