@@ -60,26 +60,51 @@ static enum kind kind_by_name(const struct insn_def *def)
     return KIND_NONE;
 }
 
+/* Operands that the generic form can say: registers by ModRM, memory, immediates, CL and 1. */
+static bool operands_known(const struct row *row, enum kind kind)
+{
+    for (u32 i = 0; i < row->count; i++) {
+        switch (row->operand[i].kind) {
+        case OPERAND_GPR_REG:
+        case OPERAND_GPR_RM:
+        case OPERAND_FIXED:
+        case OPERAND_CONST:
+        case OPERAND_IMM: break;
+        default: return false;
+        }
+    }
+    if (kind == KIND_PUSH || kind == KIND_POP) /* not PUSHA */
+        return row->count == 1;
+    return kind != KIND_IMUL || (row->flags & ROW_MODRM) == 0 || row->map == MAP_0F ||
+           row->opcode == 0x69 || row->opcode == 0x6b;
+}
+
 /* By row; a pure function of the rows, made once. */
 static u8 kind_of_row[2048];
+static u64 first_row, rows_size; /* where the rows are, in bytes */
 
 void jit_classify_rows(void)
 {
     const struct isa *isa = isa_get();
 
     CHECK(isa_row_count(isa) <= sizeof(kind_of_row));
-    for (u32 i = 0; i < isa_row_count(isa); i++)
-        kind_of_row[i] = (u8)kind_by_name(&isa_row(isa, i)->def);
+    first_row = (uintptr_t)isa_row(isa, 0);
+    rows_size = isa_row_count(isa) * sizeof(struct row);
+    for (u32 i = 0; i < isa_row_count(isa); i++) {
+        const struct row *row = isa_row(isa, i);
+        const enum kind kind = kind_by_name(&row->def);
+
+        if (row->def.intercept == INTERCEPT_NONE && operands_known(row, kind))
+            kind_of_row[i] = (u8)kind;
+    }
 }
 
 /* Records that raise #UD have a row of their own, outside the tables. */
 static enum kind kind_of(const struct insn_def *def)
 {
-    const uintptr_t offset = (uintptr_t)row_of(def) - (uintptr_t)isa_row(isa_get(), 0);
+    const u64 offset = (uintptr_t)row_of(def) - first_row;
 
-    return offset < isa_row_count(isa_get()) * sizeof(struct row)
-               ? (enum kind)kind_of_row[offset / sizeof(struct row)]
-               : KIND_NONE;
+    return offset < rows_size ? (enum kind)kind_of_row[offset / sizeof(struct row)] : KIND_NONE;
 }
 
 static bool is_mem(const struct insn *in)
@@ -105,52 +130,27 @@ static bool takes_cl(const struct row *row) /* the count of a shift */
     return row->count == 2 && row->operand[1].kind == OPERAND_FIXED;
 }
 
-/* Operands that the generic form can say: registers by ModRM, memory, immediates, CL and 1. */
-static bool operands_known(const struct row *row, const struct insn *in, enum kind kind)
-{
-    for (u32 i = 0; i < row->count; i++) {
-        const struct operand *o = &row->operand[i];
-
-        switch (o->kind) {
-        case OPERAND_GPR_REG:
-            if (in->reg >= 16)
-                return false;
-            break;
-        case OPERAND_GPR_RM:
-            if (!is_mem(in) && in->rm >= 16)
-                return false;
-            break;
-        case OPERAND_FIXED:
-        case OPERAND_CONST:
-        case OPERAND_IMM: break;
-        default: return false;
-        }
-    }
-    return kind != KIND_IMUL || (row->flags & ROW_MODRM) == 0 || row->map == MAP_0F ||
-           row->opcode == 0x69 || row->opcode == 0x6b;
-}
-
 enum { FAR_AWAY = 0x7fff0000 }; /* displacements up to here can be added to positions */
 
 bool jit_knows(const struct insn *in, u32 mode)
 {
-    const struct row *row = row_of(in->def);
     const enum kind kind = kind_of(in->def);
-    const bool code64 = (mode & MODE_CODE64) != 0;
 
     if (kind == KIND_NONE || (in->prefix & PREFIX_LOCK) != 0 || in->len == 0 ||
-        in->def->intercept != INTERCEPT_NONE || (is_mem(in) && !jit_can_address(in, mode)))
+        (is_mem(in) && !jit_can_address(in, mode)))
         return false;
-    if (!operands_known(row, in, kind))
+    if (in->reg >= 16 || in->rm >= 16) /* AH to BH */
         return false;
     if (is_branch(kind) || kind == KIND_PUSH || kind == KIND_POP || kind == KIND_LEAVE) {
+        const bool code64 = (mode & MODE_CODE64) != 0;
+
         if (in->width != (code64 ? 8 : 4) || in->imm + FAR_AWAY > 2 * (u64)FAR_AWAY)
             return false;
         if (kind != KIND_JCC && kind != KIND_JMP && stamp_stack_width(in, mode) != in->width)
             return false;
     }
-    if (kind == KIND_PUSH || kind == KIND_POP) /* of general registers and immediates */
-        return row->count == 1 && !is_mem(in) && !(kind == KIND_POP && in->rm == REG_RSP);
+    if (kind == KIND_PUSH || kind == KIND_POP)
+        return !is_mem(in) && !(kind == KIND_POP && in->rm == REG_RSP);
     if (kind == KIND_SHIFT || kind == KIND_ROTATE)
         return in->width >= 4 && !(kind == KIND_ROTATE && is_mem(in));
     return true;
@@ -207,29 +207,33 @@ static void emit_lahf_seto(struct translation *t)
     emit_bytes(&t->e, code, sizeof(code));
 }
 
+/* Shifts and rotations by the digit of their opcodes (C0 /digit and its neighbours). */
+enum { SHIFT_ROL = 0, SHIFT_ROR = 1, SHIFT_SHL = 4, SHIFT_SHR = 5, SHIFT_SAL = 6, SHIFT_SAR = 7 };
+
 /* AL = OF of a shift or rotation, by the rule for a count of 1: from its result and AH. */
 static void shift_overflow(struct translation *t, const struct insn *in)
 {
     static const u8 sign_and_carry[] = {
         0x88, 0xe0, 0xc0, 0xe8, 0x07, 0x30, 0xe0, 0x24, 0x01,
     }; /* MOV AL, AH; SHR AL, 7; XOR AL, AH; AND AL, 1 */
+    const u8 digit = row_of(in->def)->modrm_value >> 3 & 7;
     const struct host_rm r =
         host_of[in->rm] == H_NONE ? guest_mem(in->rm) : rm_reg(host_of[in->rm]);
 
-    if (strcmp(in->def->name, "shl") == 0) {
+    if (digit == SHIFT_SHL || digit == SHIFT_SAL) {
         emit_bytes(&t->e, sign_and_carry, sizeof(sign_and_carry));
         return;
     }
-    if (strcmp(in->def->name, "sar") == 0 || is_mem(in)) { /* in memory: SHR by 2 or more */
+    if (digit == SHIFT_SAR || is_mem(in)) { /* in memory: SHR by 2 or more */
         emit_bytes(&t->e, (const u8[]){0x30, 0xc0}, 2); /* XOR AL, AL */
         return;
     }
     /* the two highest bits, or for ROL the highest and the lowest, which are neighbours in turn */
     emit_load(&t->e, in->width, H_RCX, r);
-    emit_shift(&t->e, in->width, 0, H_RCX, 1);
+    emit_shift(&t->e, in->width, SHIFT_ROL, H_RCX, 1);
     emit_alu(&t->e, in->width, ALU_XOR, H_RCX, r);
-    if (strcmp(in->def->name, "rol") != 0)
-        emit_shift(&t->e, in->width, 5, H_RCX, (u8)(8 * in->width - 1));
+    if (digit != SHIFT_ROL)
+        emit_shift(&t->e, in->width, SHIFT_SHR, H_RCX, (u8)(8 * in->width - 1));
     emit_alu_imm(&t->e, 4, ALU_AND, rm_reg(H_RCX), 1);
     emit_bytes(&t->e, (const u8[]){0x88, 0xc8}, 2); /* MOV AL, CL */
 }
