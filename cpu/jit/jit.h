@@ -28,7 +28,7 @@ void jit_reset(struct jit *jit);
 void jit_watch(struct jit *jit, struct block *block);
 /* Its bytes have changed: its code must not be entered any more. */
 void jit_forget(struct jit *jit, struct block *block);
-/* Does machine code exist for this kind of instruction? Those without it are the last of a block. */
+/* Does machine code exist for this kind of instruction? Those without are the last of a block. */
 bool jit_knows(const struct insn *in, u32 mode);
 
 #endif

@@ -11,6 +11,8 @@
 #include "tests/cpu/guest.h"
 #include "tests/run_suite.h"
 
+#include <stdio.h>
+
 enum {
     PROGRAM = 160, /* bytes of one */
     RUNS = 24, /* of each program, with other registers */
