@@ -261,9 +261,7 @@ bool interrupt_return(struct vcpu *v, u32 width)
     else
         done = interrupt_return_protected(v, width);
     /* the blocking ends even if IRET faults: SDM Vol 3C 26.3, "Event Blocking" */
-    if (done || v->event.kind != EVENT_REDO) {
+    if (done || v->event.kind != EVENT_REDO)
         virt_iret(v);
-        v->attention = true;
-    }
     return done;
 }

@@ -82,7 +82,7 @@ const struct insn *block_end(struct vcpu *v, const struct insn *in)
         (v->stop || must_run_alone(v) || v->state.activity != ACTIVITY_ACTIVE ||
          *v->next_deadline < v->until || event_pending(v)))
         return leave_boundary(v);
-    return enter_at_rip(v);
+    ENTER_AT_RIP(v);
 }
 
 /* It touched a device or changed code or tables: what follows must be looked at afresh. */

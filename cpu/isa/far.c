@@ -244,7 +244,6 @@ static bool exec_sysret(struct vcpu *v, const struct insn *in, struct operands *
     put_segments(v, (u16)(base + (wide ? 16 : 0)), sysret_stack(v, (u16)(base + 8)), wide);
     v->next_rip = wide ? v->state.reg[REG_RCX] : v->state.reg[REG_RCX] & 0xffffffff;
     step_by_new_flags(v);
-    v->attention = true;
     return true;
 }
 
@@ -352,7 +351,6 @@ static bool exec_popf(struct vcpu *v, const struct insn *in, struct operands *x)
     stack_adjust(v, in->width);
     rflags_set(v, (rflags_get(v) & ~mask & ~(u64)FLAG_RF) | (image & mask));
     mode_update_privilege(v);
-    v->attention = true;
     return true;
 }
 
