@@ -125,6 +125,14 @@ void mode_update_segments(struct vcpu *v)
     mode_update_privilege(v);
 }
 
+void mode_update_code(struct vcpu *v)
+{
+    if (mode64(v) && (v->state.seg[SEG_CS].attr & ATTR_L) != 0)
+        mode_update_privilege(v);
+    else
+        mode_update_segments(v);
+}
+
 /* The registers that choose a paging mode. */
 struct paging_registers {
     u64 cr0, cr4, efer;

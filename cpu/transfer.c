@@ -260,7 +260,7 @@ void transfer_commit(struct vcpu *v, const struct segment *cs, u64 rip, const st
         v->state.seg[SEG_SS] = stack->ss;
         stack_commit_pointer(v, stack);
     }
-    mode_update_segments(v);
+    mode_update_code(v);
     v->next_rip = rip & v->la_mask;
 }
 

@@ -310,6 +310,9 @@ void mode_update(struct vcpu *v);
 void mode_update_privilege(struct vcpu *v);
 /* Only segment registers, EFLAGS.VM, AC and TF may have changed: no control register. */
 void mode_update_segments(struct vcpu *v);
+/* Only CS, SS, EFLAGS.AC and TF may have changed; from 64-bit code to 64-bit code that is only a
+ * privilege: far transfers and system calls. */
+void mode_update_code(struct vcpu *v);
 /* How the hypervisor that executed VMRUN pages: it says how its nested page tables are read. */
 union mmu_role mode_host_role(const struct vcpu *v);
 

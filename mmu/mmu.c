@@ -201,7 +201,7 @@ void mmu_set_privilege(struct mmu *mmu, bool user, bool ac)
         return;
     s->user = user;
     s->ac = ac;
-    tlb_refresh(s);
+    tlb_refresh_privilege(s);
 }
 
 void mmu_set_keys(struct mmu *mmu, u32 pkru, u32 pkrs)

@@ -126,24 +126,36 @@ static u8 class_of(union mmu_role role, bool gmet, bool user, bool ac)
     return role.smap && !ac ? BANK_SMAP : BANK_SUPER;
 }
 
+/* Is it a nested guest's whose second stage tells supervisor fetches from others? */
+static bool context_gmet(const struct mmu_state *s)
+{
+    return (union mmu_role){.word = s->key_role2[s->current]}.gmet;
+}
+
+void tlb_refresh_privilege(struct mmu_state *s)
+{
+    const union mmu_role role = context_role(s);
+    const bool gmet = context_gmet(s);
+
+    s->class = class_of(role, gmet, s->user, s->ac);
+    s->who[0] = (struct accessor){role, s->user, role.smap && !s->ac, s->pkru, s->pkrs, gmet};
+    s->mmu.bank = bank_ready(s, s->class);
+}
+
 void tlb_refresh(struct mmu_state *s)
 {
     struct mmu_context *context = current_context(s);
     const union mmu_role role = context_role(s);
-    const bool gmet = (union mmu_role){.word = s->key_role2[s->current]}.gmet;
+    const bool gmet = context_gmet(s);
 
     if (context->epoch != s->memory->epoch) {
         context->stamp = stamp_new(s);
         context->epoch = s->memory->epoch;
     }
-    s->class = class_of(role, gmet, s->user, s->ac);
     s->system_class = class_of(role, gmet, false, false);
-    s->who[0] = (struct accessor){role, s->user, role.smap && !s->ac, s->pkru, s->pkrs, gmet};
     s->who[1] = (struct accessor){role, false, role.smap, s->pkru, s->pkrs, gmet};
-    s->mmu.bank = bank_ready(s, s->class);
-    s->mmu.system_bank = s->entry[s->current][s->system_class];
-    if (s->system_class != s->class)
-        bank_ready(s, s->system_class);
+    s->mmu.system_bank = bank_ready(s, s->system_class);
+    tlb_refresh_privilege(s);
 }
 
 void tlb_revoke_contexts(struct mmu_state *s, u32 contexts)

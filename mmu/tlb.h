@@ -180,6 +180,8 @@ static ALWAYS_INLINE void tlb2_fill(struct mmu_state *s, u64 va, u64 data)
 /* Bring the context in use and its banks up to date, and point mmu.bank at them. To be called after
  * whatever may have made them stale or chosen others. */
 void tlb_refresh(struct mmu_state *s);
+/* The same after a change of the privilege alone: what is in use is up to date. */
+void tlb_refresh_privilege(struct mmu_state *s);
 
 /* Enter tags (enum access bits) for the page of va, whose bytes are at host. frame matters for
  * ACCESS_WRITE only, which nobody may be watching; in place of it, FILL_WATCHED. */

@@ -157,7 +157,7 @@ static void put_segments(struct vcpu *v, u16 cs, struct segment ss, bool is_64)
 
     v->state.seg[SEG_CS] = segment_flat_code((u16)((cs & 0xfffcu) | cpl), cpl, is_64);
     v->state.seg[SEG_SS] = ss;
-    mode_update_segments(v);
+    mode_update_code(v);
 }
 
 /* The stack of a system call. Its selector is taken as it is, although CPL is 0. */
