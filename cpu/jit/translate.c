@@ -151,8 +151,10 @@ bool jit_knows(const struct insn *in, u32 mode)
     }
     if (kind == KIND_PUSH || kind == KIND_POP)
         return !is_mem(in) && !(kind == KIND_POP && in->rm == REG_RSP);
-    if (kind == KIND_SHIFT || kind == KIND_ROTATE)
-        return in->width >= 4 && !(kind == KIND_ROTATE && is_mem(in));
+    if (kind == KIND_ROTATE)
+        return in->width >= 4 && !is_mem(in);
+    if (kind == KIND_SHIFT && in->width < 4) /* beyond the width CF is undefined */
+        return !takes_cl(row_of(in->def)) && shift_count(in) < 8 * in->width;
     return true;
 }
 
@@ -224,7 +226,7 @@ static void shift_overflow(struct translation *t, const struct insn *in)
         emit_bytes(&t->e, sign_and_carry, sizeof(sign_and_carry));
         return;
     }
-    if (digit == SHIFT_SAR || is_mem(in)) { /* in memory: SHR by 2 or more */
+    if (digit == SHIFT_SAR || (digit == SHIFT_SHR && !takes_cl(row_of(in->def)))) {
         emit_bytes(&t->e, (const u8[]){0x30, 0xc0}, 2); /* XOR AL, AL */
         return;
     }
