@@ -188,7 +188,7 @@ static inline void emit_jump_rm(struct emitter *e, struct host_rm rm)
 }
 
 /* Condition codes as the low four bits of Jcc: SDM Vol 1 appendix B. */
-enum host_cc { CC_B = 2, CC_E = 4, CC_NE = 5, CC_A = 7, CC_S = 8 };
+enum host_cc { CC_B = 2, CC_AE = 3, CC_E = 4, CC_NE = 5, CC_A = 7, CC_S = 8 };
 
 /* A jump over a distance that is set later by emit_land(), or at once by emit_jump_to(). */
 static inline u8 *emit_jcc(struct emitter *e, u8 cc)

@@ -16,6 +16,7 @@ enum kind {
     KIND_PUSH,
     KIND_POP,
     KIND_LEAVE,
+    KIND_DIV, /* changes no flag; faults are the interpreter's */
     KIND_EXACT, /* all flags defined, all written */
     KIND_LOGIC, /* AF is cleared, as the host does (checked at start) */
     KIND_KEEP_CF, /* INC, DEC */
@@ -45,6 +46,7 @@ static const struct {
     {"imul", KIND_IMUL},      {"jmp", KIND_JMP},        {"call", KIND_CALL},
     {"ret", KIND_RET},        {"prefetchw", KIND_NOP},  {"prefetcht0", KIND_NOP},
     {"prefetcht1", KIND_NOP}, {"prefetcht2", KIND_NOP}, {"prefetchnta", KIND_NOP},
+    {"xadd", KIND_EXACT},     {"div", KIND_DIV},
 };
 
 static enum kind kind_by_name(const struct insn_def *def)
@@ -136,8 +138,7 @@ bool jit_knows(const struct insn *in, u32 mode)
 {
     const enum kind kind = kind_of(in->def);
 
-    if (kind == KIND_NONE || (in->prefix & PREFIX_LOCK) != 0 || in->len == 0 ||
-        (is_mem(in) && !jit_can_address(in, mode)))
+    if (kind == KIND_NONE || in->len == 0 || (is_mem(in) && !jit_can_address(in, mode)))
         return false;
     if (in->reg >= 16 || in->rm >= 16) /* AH to BH */
         return false;
@@ -151,6 +152,8 @@ bool jit_knows(const struct insn *in, u32 mode)
     }
     if (kind == KIND_PUSH || kind == KIND_POP)
         return !is_mem(in) && !(kind == KIND_POP && in->rm == REG_RSP);
+    if (kind == KIND_DIV)
+        return in->width >= 4;
     if (kind == KIND_ROTATE)
         return in->width >= 4 && !is_mem(in);
     if (kind == KIND_SHIFT && in->width < 4) /* beyond the width CF is undefined */
@@ -164,7 +167,7 @@ bool jit_knows(const struct insn *in, u32 mode)
 static bool may_leave(const struct insn *in, enum kind kind)
 {
     return (is_mem(in) && kind != KIND_LEA) || kind == KIND_PUSH || kind == KIND_POP ||
-           kind == KIND_LEAVE || is_branch(kind);
+           kind == KIND_LEAVE || kind == KIND_DIV || is_branch(kind);
 }
 
 /*
@@ -429,10 +432,10 @@ static bool translate_form(struct translation *t, u32 i, enum kind kind)
         emit_load(&t->e, 4, H_RCX, rm_reg(host_of[REG_RCX]));
     emit_op(&t->e, in->width, f.map, f.opcode, host_reg, rm, f.imm);
     emit_imm(&t->e, in->imm, f.imm);
-    if (f.write_rm)
-        jit_reg_done(t, f.rm, host_rm);
     if (f.reg && f.write_reg)
         jit_reg_done(t, in->reg, host_reg);
+    if (f.write_rm) /* wins if both are one register (XADD) */
+        jit_reg_done(t, f.rm, host_rm);
     return true;
 }
 
@@ -559,6 +562,28 @@ static void translate_leave(struct translation *t, u32 i)
     emit_load(&t->e, in->width, rbp, rm_mem(H_RAX, 0));
 }
 
+/* The quotient must fit: the upper half of the dividend is below the divisor. */
+static void translate_div(struct translation *t, u32 i)
+{
+    const struct insn *in = &t->block->insns[i];
+    struct host_rm divisor = rm_mem(H_RAX, 0);
+
+    CHECK(t->in_image);
+    if (is_mem(in)) {
+        jit_address(t, in, true);
+        jit_pointer(t, TAG_READ, in->width, i);
+    } else {
+        divisor = rm_reg(jit_reg(t, in->rm, H_RCX));
+    }
+    emit_load(&t->e, in->width, H_RCX, divisor);
+    emit_alu(&t->e, in->width, ALU_CMP, host_of[REG_RDX], rm_reg(H_RCX));
+    jit_exit(t, CC_AE, i);
+    emit_store(&t->e, 8, host_of[REG_RAX], rm_reg(H_RAX));
+    emit_op(&t->e, in->width, MAP_ONE, 0xf7, 6, rm_reg(H_RCX), 0);
+    emit_store(&t->e, 8, H_RAX, rm_reg(host_of[REG_RAX]));
+    t->in_eflags = false;
+}
+
 /* ---- branches: always the last of a block ---- */
 
 static void translate_jcc(struct translation *t, u32 i)
@@ -663,6 +688,7 @@ static bool translate_insn(struct translation *t, u32 i)
     case KIND_PUSH: translate_push(t, i); return true;
     case KIND_POP: translate_pop(t, i); return true;
     case KIND_LEAVE: translate_leave(t, i); return true;
+    case KIND_DIV: translate_div(t, i); return true;
     case KIND_JCC: translate_jcc(t, i); return true;
     case KIND_JMP: translate_jmp(t, i); return true;
     case KIND_CALL: translate_call(t, i); return true;

@@ -96,7 +96,7 @@ static u32 fill_pool(const struct row **pool, u32 most, bool wide)
         "sar",  "imul",  "push",  "pop",    "cbw",   "cwd",    "call", "ret",   "bswap", "xchg",
         "rol",  "ror",   "sete",  "setl",   "cmovb", "cmovle", "je",   "jb",    "jl",    "jo",
         "jmp",  "bt",    "mul",   "nop",    "lahf",  "pushf",  "xadd", "leave", "js",    "jp",
-        "setp", "cmovo", "seto",  "jbe",    "cmovs", "seta",
+        "setp", "cmovo", "seto",  "jbe",    "cmovs", "seta",   "div",  "idiv",
     };
     const struct isa *isa = isa_get();
     u32 count = 0;
@@ -128,6 +128,8 @@ static u8 *put_instruction(u8 *at, bool wide)
     row = pool[wide][below(count[wide])];
     if (narrow)
         *at++ = 0x66;
+    if ((row->def.attr & LOCKABLE) != 0 && below(8) == 0)
+        *at++ = 0xf0;
     if (wide && below(3) != 0) {
         rex = (u8)(0x40 | below(16));
         *at++ = rex;
