@@ -100,7 +100,6 @@ static bool locate(struct vcpu *v, u64 la, u32 size, u32 access, struct target *
     const struct tlb_entry *bank = (access & ACCESS_IMPLICIT) != 0 ? v->mmu->system_bank : v->tlb;
     const struct tlb_entry *e = &bank[tlb_index(la)];
     const bool write = (access & ACCESS_WRITE) != 0;
-    enum refill refill;
 
     if (likely(la - (write ? e->wtag : e->rtag) <= PAGE_SIZE - size)) {
         t->kind = SLOT_RAM;
@@ -113,7 +112,8 @@ static bool locate(struct vcpu *v, u64 la, u32 size, u32 access, struct target *
         t->host = (u8 *)(uintptr_t)(e->host + la);
         t->watched = host_is_watched(v, t->host);
     } else {
-        refill = mmu_refill(v->mmu, la, access & ~(u32)ACCESS_STACK, t);
+        const enum refill refill = mmu_refill(v->mmu, la, access & ~(u32)ACCESS_STACK, t);
+
         if (refill != REFILL_OK)
             return raise_refill(v, refill, access);
     }

@@ -121,11 +121,12 @@ void shadow_store(struct shadow *shadow, u64 frame, u32 offset, const u8 *from, 
 {
     const struct store store = {shadow->memory->bytes + frame * PAGE_SIZE, from, offset, size};
     bool unsync = false;
-    u64 serial;
     u32 next;
 
     shadow->stats.stores++;
     for (u32 i = page_first(shadow, frame); i != 0; i = next) {
+        u64 serial;
+
         next = page_next(shadow, i);
         serial = page_at(shadow, next)->serial;
         if (page_is_obsolete(shadow, page_at(shadow, i)))
