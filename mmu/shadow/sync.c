@@ -107,6 +107,7 @@ bool sync_page(struct mmu_state *s, u32 index, bool keep)
     const u32 last = guest_offset(page->role, SLOTS - 1);
     const u32 bytes = page->role.has_4_byte_gpte ? 4 : 8;
     const u8 *table = table_of(shadow, page);
+    const u8 place = page->unsync;
 
     if (!sync_allowed(s, page)) {
         page_zap(shadow, index);
@@ -115,7 +116,6 @@ bool sync_page(struct mmu_state *s, u32 index, bool keep)
     if (!keep) {
         page->unsync = 0;
         frame_watch_update(shadow, page->frame); /* before it is read */
-        page->unsync = (u8)(u - shadow->unsync + 1);
     }
     for (u32 at = first; at <= last; at += bytes) {
         const u32 slot = (at - first) / bytes;
@@ -125,6 +125,7 @@ bool sync_page(struct mmu_state *s, u32 index, bool keep)
         slot_replace(shadow, page, slot, slot_derive(s, page, slot));
         shadow->stats.synced_slots++;
     }
+    page->unsync = place; /* until here it counted as one that watches */
     if (keep)
         memcpy(u->snapshot, table, PAGE_SIZE);
     else

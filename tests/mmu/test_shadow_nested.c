@@ -447,6 +447,32 @@ START_TEST(a_walk_that_changes_an_entry_of_its_second_stage_is_not_entered)
 }
 END_TEST
 
+/* The nested guest has a table where its second stage has one, and is refreshed out of it. */
+START_TEST(a_refresh_that_zaps_a_page_of_its_own_frame_hears_of_the_next_store)
+{
+    struct lab *l = lab_create(_i);
+    const u64 va = 0x200000 | (PAGE & 0x1ff000);
+    u64 table;
+
+    lab_start_ept(l, 4, EPT_AD);
+    lab_start(l, PAGING_4LEVEL);
+    lab_map(l, 0x1000, 1, (PAGE + 0x1000) | RWU | A | D);
+    lab_second_map(l, PAGE, 1, PAGE | RWX | A | D); /* as a number also the guest's way there */
+    table = lab_second_entry(l, PAGE, 1) & ~(u64)PAGE_OFFSET_MASK;
+    lab_map(l, va, 2, (table + LAB_SHIFT) | RWU);
+    ck_assert_uint_eq(lab_goes(l, va, ACCESS_READ), PAGE);
+    for (u64 i = 0; i <= LAB_UNSYNC_AFTER; i++)
+        lab_put8(l, table + 0xff8, (i + 1) << 12);
+    lab_second_map(l, table + LAB_SHIFT, 1, (LAB_DATA + 0x7000) | RWX);
+    lab_flush_second(l);
+    ck_assert_uint_eq(lab_goes(l, 0x1000, ACCESS_READ), LAB_DATA + 0x1000);
+    lab_second_map(l, PAGE + 0x1000, 1, (LAB_DATA + 0x8000) | RWX);
+    lab_flush_second(l);
+    ck_assert_uint_eq(lab_goes(l, 0x1000, ACCESS_READ), LAB_DATA + 0x8000);
+    lab_destroy(l);
+}
+END_TEST
+
 /* ---- combined leaves that no walk made ---- */
 
 enum { FAR = 0x200000 }; /* a nested-physical page under another table of the second stage */
@@ -544,5 +570,6 @@ RUN_NESTED_TESTS("shadow_nested", entries_and_exits_build_nothing_once_both_side
                  what_is_under_a_nested_guest_counts_after_invept_at_the_latest,
                  a_page_at_many_linear_addresses_moves_at_all_of_them,
                  a_walk_that_changes_an_entry_of_its_second_stage_is_not_entered,
+                 a_refresh_that_zaps_a_page_of_its_own_frame_hears_of_the_next_store,
                  a_prefetched_leaf_is_not_combined_with_an_entry_out_of_step,
                  a_refreshed_leaf_is_not_combined_with_an_entry_out_of_step)

@@ -131,6 +131,9 @@ MUTATIONS = [Mutation(*fields) for fields in (
      "snapshot_not_renewed", "the next refresh takes no notice of a change back"),
     (SYNC, "        frame_watch_update(shadow, page->frame); /* before it is read */\n", "",
      "sync_without_watch", "a refreshed page does not hear of stores"),
+    (SYNC, "        frame_watch_update(shadow, page->frame); /* before it is read */\n    }",
+     "        frame_watch_update(shadow, page->frame);\n        page->unsync = place;\n    }", "sync_loses_watch",
+     "a refresh that zaps another page of its frame ends the watch"),
     (SYNC, "    for (u32 at = first; at <= last; at += bytes) {", "    for (u32 at = first; at < last; at += bytes) {",
      "sync_without_last", "the last entry is never refreshed"),
     (SYNC, "        revoke_entries(shadow, page);\n", "        (void)revoke_entries;\n", "unsync_without_revoke",
@@ -231,8 +234,8 @@ MUTATIONS = [Mutation(*fields) for fields in (
     (FETCH, "    above->granted = page->role.access;", "    above->granted = RIGHTS_ALL;", "above_grants_all",
      "rights above the last table are forgotten"),
     (FETCH, "        child->fixed = t->step[i + 1].fixed;\n", "", "rom_is_written", "flags are set in tables in ROM"),
-    ("mmu/nested.c", "    if ((t->rights & need) == need)\n        return log_dirty(n, at, access, t);",
-     "    if ((t->rights & need) == need) {\n        walk_commit(n->second, t, (access & ACCESS_WRITE) != 0);\n"
+    ("mmu/nested.c", "    if (rights2_allow(n->who, access, rights, t->rights))\n        return log_dirty(n, at, access, t);",
+     "    if (rights2_allow(n->who, access, rights, t->rights)) {\n        walk_commit(n->second, t, (access & ACCESS_WRITE) != 0);\n"
      "        return log_dirty(n, at, access, t);\n    }",
      "dirty_before_log", "a dirty flag is set although there is no room to log it"),
     ("mmu/nested.c", "(access & ACCESS_WRITE) == 0 || t->dirty)", "(access & ACCESS_WRITE) == 0)",
