@@ -65,14 +65,13 @@ static ALWAYS_INLINE u64 leaf_data(const struct shadow_page *page, u64 spte, u64
            (at & (BIT(level_shift(page->role.level)) - 1) & ~PAGE_OFFSET_MASK);
 }
 
-/* Pages of level 1 in different stages, or under different stamps, have different tags. */
-static ALWAYS_INLINE u64 place_tag(const struct mmu_state *s, bool second, u64 at)
+/* Pages of level 1 under different stamps have different tags. */
+static ALWAYS_INLINE u64 place_tag(const struct mmu_state *s, u64 at)
 {
-    return at >> level_shift(2) << STAMP_BITS | s->context[s->current].stamp |
-           (second ? BIT(63) : 0);
+    return at >> level_shift(2) << STAMP_BITS | s->context[s->current].stamp;
 }
 
-/* A linear address and the nested-physical one behind it are often the same. */
+/* The same address has different places in different stages. */
 static ALWAYS_INLINE struct shadow_place *place_of(struct mmu_state *s, bool second, u64 at)
 {
     const u32 mix = s->current * 0x35 ^ (second ? SHADOW_PLACES / 2 : 0u);
@@ -87,7 +86,7 @@ static ALWAYS_INLINE struct shadow_page *descend_from(struct mmu_state *s, const
     const struct shadow *shadow = s->memory->shadow;
     const struct shadow_place *place = place_of(s, second, at);
 
-    if (likely(place->tag == place_tag(s, second, at) && place->changes == shadow->changes))
+    if (likely(place->tag == place_tag(s, at) && place->changes == shadow->changes))
         return page_at(shadow, place->page);
     return root_page(s, second, at);
 }
@@ -116,8 +115,8 @@ static ALWAYS_INLINE struct shadow_page *descend(struct mmu_state *s, const bool
         page = page_at(shadow, spte_child(*spte));
     }
     if (page->role.level == 1)
-        *place_of(s, second, at) = (struct shadow_place){place_tag(s, second, at), shadow->changes,
-                                                         page_index(shadow, page)};
+        *place_of(s, second, at) =
+            (struct shadow_place){place_tag(s, at), shadow->changes, page_index(shadow, page)};
     if (!second) {
         shadow->last_page = page_index(shadow, page);
         shadow->last_changes = shadow->changes;

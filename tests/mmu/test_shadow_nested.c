@@ -473,6 +473,30 @@ START_TEST(a_refresh_that_zaps_a_page_of_its_own_frame_hears_of_the_next_store)
 }
 END_TEST
 
+/* The same table, but the store itself zaps, and that what comes after it at its frame. */
+START_TEST(a_store_that_zaps_another_page_of_its_frame_goes_on_at_a_valid_one)
+{
+    struct lab *l = lab_create(_i);
+    const u64 va = 0x200000 | (PAGE & 0x1ff000);
+    u64 table;
+
+    lab_start_ept(l, 4, EPT_AD);
+    lab_start(l, PAGING_4LEVEL);
+    lab_second_map(l, PAGE, 1, PAGE | RWX | A | D);
+    table = lab_second_entry(l, PAGE, 1) & ~(u64)PAGE_OFFSET_MASK;
+    lab_map(l, va, 2, (table + LAB_SHIFT) | RWU);
+    ck_assert_uint_eq(lab_goes(l, va, ACCESS_READ), PAGE);
+    for (u32 n = lab_pages(l, table, 1, false); n-- > 0;) {
+        if (lab_page(l, table, 1, n)->role.stage2)
+            page_zap(l->shadow, page_index(l->shadow, lab_page(l, table, 1, n)));
+    }
+    ck_assert_uint_eq(lab_goes(l, va, ACCESS_READ), PAGE);
+    lab_second_map(l, table + LAB_SHIFT, 1, (LAB_DATA + 0x7000) | RWX);
+    lab_audit(l);
+    lab_destroy(l);
+}
+END_TEST
+
 /* ---- combined leaves that no walk made ---- */
 
 enum { FAR = 0x200000 }; /* a nested-physical page under another table of the second stage */
@@ -514,6 +538,23 @@ static void far_table_goes_unsync(struct lab *l)
     lab_put8(l, table, (LAB_DATA + 0x11000) | RWX);
     ck_assert_int_eq(lab_page(l, table, 1, 0)->unsync != 0, !lab_is(l, SYNC_DROP));
 }
+
+/* The guest's directory is where the far table is, which its walk does not come through. */
+START_TEST(a_fetch_that_renews_its_own_domain_is_not_entered)
+{
+    struct lab *l = lab_near_and_far(_i);
+    const u64 va = 1 << 30, far = lab_second_entry(l, FAR, 1) & ~(u64)PAGE_OFFSET_MASK;
+
+    lab_map(l, va, 3, (far + LAB_SHIFT) | RWU | A);
+    lab_put8(l, LAB_DATA + 0x11000 - LAB_SHIFT, PAGE | RWU | A | D);
+    far_table_goes_unsync(l);
+    lab_put8(l, far, (LAB_DATA + 0x11000) | RWX | A);
+    l->careless = true;
+    ck_assert_uint_eq(lab_goes(l, va, ACCESS_READ), LAB_DATA);
+    ck_assert_uint_eq(lab_goes(l, va, ACCESS_READ), LAB_DATA);
+    lab_destroy(l);
+}
+END_TEST
 
 /* The walk for one page refreshes what it came through, and that is not what its neighbour needs.
  */
@@ -571,5 +612,7 @@ RUN_NESTED_TESTS("shadow_nested", entries_and_exits_build_nothing_once_both_side
                  a_page_at_many_linear_addresses_moves_at_all_of_them,
                  a_walk_that_changes_an_entry_of_its_second_stage_is_not_entered,
                  a_refresh_that_zaps_a_page_of_its_own_frame_hears_of_the_next_store,
+                 a_store_that_zaps_another_page_of_its_frame_goes_on_at_a_valid_one,
+                 a_fetch_that_renews_its_own_domain_is_not_entered,
                  a_prefetched_leaf_is_not_combined_with_an_entry_out_of_step,
                  a_refreshed_leaf_is_not_combined_with_an_entry_out_of_step)
