@@ -79,7 +79,7 @@ enum refill {
 /* Where one access goes. */
 struct target {
     enum slot_kind kind;
-    hpa_t hpa; /* of the access, page offset included; mmu_refill() knows it */
+    hpa_t hpa; /* of the access, page offset included; unset for RAM that the soft TLB knew */
     u8 *host; /* RAM, ROM: the byte */
     bool watched; /* write access to RAM: the store must go through memory_store() or _write() */
     const struct slot *slot; /* MMIO */

@@ -425,42 +425,47 @@ START_TEST(a_page_at_many_linear_addresses_moves_at_all_of_them)
 }
 END_TEST
 
+/*
+ * A nested guest has a table where its second stage has one: the entry for PAGE is, in one frame,
+ * the second stage's way to PAGE and, at the linear address SHARED, the guest's.
+ */
+enum { SHARED = 0x200000 | (PAGE & 0x1ff000) };
+
+static struct lab *lab_shared_table(int cell, u32 features, u64 flags, u64 *table)
+{
+    struct lab *l = lab_create(cell);
+
+    lab_start_ept(l, 4, features);
+    lab_start(l, PAGING_4LEVEL);
+    lab_second_map(l, PAGE, 1, PAGE | RWX | flags);
+    *table = lab_second_entry(l, PAGE, 1) & ~(u64)PAGE_OFFSET_MASK;
+    lab_map(l, SHARED, 2, (*table + LAB_SHIFT) | RWU);
+    return l;
+}
+
 /* One and the same entry is the guest's and the second stage's. To the one, bit 5 is a flag that
  * the walk sets; to the other, which keeps no flags, it is a change of what the walk came through.
  */
 START_TEST(a_walk_that_changes_an_entry_of_its_second_stage_is_not_entered)
 {
-    struct lab *l = lab_create(_i);
-    const u64 va = 0x200000 | (PAGE & 0x1ff000);
     u64 table;
+    struct lab *l = lab_shared_table(_i, 0, 0, &table);
 
-    lab_start_ept(l, 4, 0);
-    lab_start(l, PAGING_4LEVEL);
     lab_map(l, 0x1000, 1, PAGE | RWU | A | D);
-    lab_second_map(l, PAGE, 1, PAGE | RWX); /* as a number also the guest's way there */
-    table = lab_second_entry(l, PAGE, 1) & ~(u64)PAGE_OFFSET_MASK;
-    lab_map(l, va, 2, (table + LAB_SHIFT) | RWU);
     ck_assert_uint_eq(lab_goes(l, 0x1000, ACCESS_READ), PAGE);
-    ck_assert_uint_eq(lab_goes(l, va, ACCESS_READ), PAGE);
+    ck_assert_uint_eq(lab_goes(l, SHARED, ACCESS_READ), PAGE);
     ck_assert_uint_eq(lab_goes(l, 0x1000, ACCESS_READ), PAGE);
     lab_destroy(l);
 }
 END_TEST
 
-/* The nested guest has a table where its second stage has one, and is refreshed out of it. */
 START_TEST(a_refresh_that_zaps_a_page_of_its_own_frame_hears_of_the_next_store)
 {
-    struct lab *l = lab_create(_i);
-    const u64 va = 0x200000 | (PAGE & 0x1ff000);
     u64 table;
+    struct lab *l = lab_shared_table(_i, EPT_AD, A | D, &table);
 
-    lab_start_ept(l, 4, EPT_AD);
-    lab_start(l, PAGING_4LEVEL);
     lab_map(l, 0x1000, 1, (PAGE + 0x1000) | RWU | A | D);
-    lab_second_map(l, PAGE, 1, PAGE | RWX | A | D); /* as a number also the guest's way there */
-    table = lab_second_entry(l, PAGE, 1) & ~(u64)PAGE_OFFSET_MASK;
-    lab_map(l, va, 2, (table + LAB_SHIFT) | RWU);
-    ck_assert_uint_eq(lab_goes(l, va, ACCESS_READ), PAGE);
+    ck_assert_uint_eq(lab_goes(l, SHARED, ACCESS_READ), PAGE);
     for (u64 i = 0; i <= LAB_UNSYNC_AFTER; i++)
         lab_put8(l, table + 0xff8, (i + 1) << 12);
     lab_second_map(l, table + LAB_SHIFT, 1, (LAB_DATA + 0x7000) | RWX);
@@ -473,24 +478,18 @@ START_TEST(a_refresh_that_zaps_a_page_of_its_own_frame_hears_of_the_next_store)
 }
 END_TEST
 
-/* The same table, but the store itself zaps, and that what comes after it at its frame. */
+/* Here it is the store itself that zaps, and that what comes after it at its frame. */
 START_TEST(a_store_that_zaps_another_page_of_its_frame_goes_on_at_a_valid_one)
 {
-    struct lab *l = lab_create(_i);
-    const u64 va = 0x200000 | (PAGE & 0x1ff000);
     u64 table;
+    struct lab *l = lab_shared_table(_i, EPT_AD, A | D, &table);
 
-    lab_start_ept(l, 4, EPT_AD);
-    lab_start(l, PAGING_4LEVEL);
-    lab_second_map(l, PAGE, 1, PAGE | RWX | A | D);
-    table = lab_second_entry(l, PAGE, 1) & ~(u64)PAGE_OFFSET_MASK;
-    lab_map(l, va, 2, (table + LAB_SHIFT) | RWU);
-    ck_assert_uint_eq(lab_goes(l, va, ACCESS_READ), PAGE);
+    ck_assert_uint_eq(lab_goes(l, SHARED, ACCESS_READ), PAGE);
     for (u32 n = lab_pages(l, table, 1, false); n-- > 0;) {
         if (lab_page(l, table, 1, n)->role.stage2)
             page_zap(l->shadow, page_index(l->shadow, lab_page(l, table, 1, n)));
     }
-    ck_assert_uint_eq(lab_goes(l, va, ACCESS_READ), PAGE);
+    ck_assert_uint_eq(lab_goes(l, SHARED, ACCESS_READ), PAGE);
     lab_second_map(l, table + LAB_SHIFT, 1, (LAB_DATA + 0x7000) | RWX);
     lab_audit(l);
     lab_destroy(l);
