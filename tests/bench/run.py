@@ -5,8 +5,8 @@
 usage: run.py [--nestbox PATH] [--runs N] [--rivals tcg,bochs,interp,walk,shadow,combined] [--scale X] [--vendor vmx|svm] [WORKLOAD ...]
 
 One process per workload, machine and run: user CPU time (getrusage) of a run with ROUNDS rounds minus
-that of a run with none, which makes the same preparations. Medians over the runs; the order of the
-machines alternates. Prints, per workload, nanoseconds per round on each machine and the ratio
+that of a run with none, which makes the same preparations. Medians over the runs; each run goes through
+all workloads, and the order of the machines alternates. Prints, per workload, nanoseconds per round on each machine and the ratio
 rival/nestbox (above 1: nestbox is faster), then geometric means. Needs qemu-system-x86, bochs,
 bochsbios, bochs-term, vgabios. The workloads l2-* need nested virtualization: TCG has SVM, Bochs VMX.
 """
@@ -117,20 +117,29 @@ MACHINES = {"nestbox": run_nestbox, "walk": run_walk, "shadow": run_shadow, "com
             "interp": run_interp, "tcg": run_tcg, "bochs": run_bochs}
 
 
-def measure(args, work, machines, workload, rounds):
-    times = {m: [] for m in machines}
-    sums = {}
+def measure_once(args, work, machine, workload, rounds):
+    """Seconds of the rounds alone, and the checksum that the guest printed."""
+    base, _ = MACHINES[machine](args, work, f"{workload} 0")
+    seconds, text = MACHINES[machine](args, work, f"{workload} {rounds}")
+    checksum = next((" ".join(line.split()[:2]) for line in text.splitlines()
+                     if line.startswith(workload + " ")), "no output")
+    return max(seconds - base, 0.0), checksum
+
+
+def measure(args, work, machines, rounds):
+    """Medians by workload and machine, nanoseconds per round. Each run goes through all of them, so that a
+    slow minute of the host does not fall on one."""
+    times = {(w, m): [] for w in rounds for m in machines}
     for run in range(args.runs):
-        order = machines if run % 2 == 0 else machines[::-1]
-        for m in order:
-            base, _ = MACHINES[m](args, work, f"{workload} 0")
-            seconds, text = MACHINES[m](args, work, f"{workload} {rounds}")
-            times[m].append(max(seconds - base, 0.0))
-            sums[m] = next((" ".join(line.split()[:2]) for line in text.splitlines()
-                            if line.startswith(workload + " ")), "no output")
-    if len(set(sums.values())) != 1:
-        print(f"  checksums of {workload} differ: {sums}", file=sys.stderr)
-    return {m: statistics.median(t) / rounds * 1e9 for m, t in times.items()}
+        for workload, n in rounds.items():
+            print(f"run {run + 1} of {args.runs}: {workload}", file=sys.stderr)
+            sums = {}
+            for m in machines if run % 2 == 0 else machines[::-1]:
+                seconds, sums[m] = measure_once(args, work, m, workload, n)
+                times[workload, m].append(seconds / n * 1e9)
+            if len(set(sums.values())) != 1:
+                print(f"  checksums of {workload} differ: {sums}", file=sys.stderr)
+    return {key: statistics.median(t) for key, t in times.items()}
 
 
 def geomean(values):
@@ -144,23 +153,29 @@ def main():
     parser.add_argument("--rivals", default="tcg,bochs")
     parser.add_argument("--scale", type=float, default=1.0)
     parser.add_argument("--vendor", choices=("vmx", "svm"), default="vmx", help="nestbox in l2-*")
-    parser.add_argument("workloads", nargs="*")
+    parser.add_argument("workloads", nargs="*", help=" ".join([*ROUNDS, *L2_ROUNDS]))
     args = parser.parse_args()
+    known = {**ROUNDS, **L2_ROUNDS}
+    if unknown := [w for w in args.workloads if w not in known]:
+        parser.error("no such workload: " + " ".join(unknown))
+    if unknown := [r for r in args.rivals.split(",") if r and r not in MACHINES]:
+        parser.error("no such machine: " + " ".join(unknown))
+    args.nestbox = os.path.abspath(args.nestbox)  # each runs in a folder of its own
     rivals = [r for r in args.rivals.split(",") if r]
     machines = ["nestbox"] + rivals
     ratios = {r: {} for r in rivals}
+    rounds = {w: max(1, int(known[w] * args.scale)) for w in args.workloads or ROUNDS}
     with tempfile.TemporaryDirectory() as folder:
         work = pathlib.Path(folder)
         subprocess.run([str(HERE / "build.sh"), str(work)], check=True)
-        print("workload  " + "".join(f"{m + ' ns':>14}" for m in machines) +
-              "".join(f"{r + '/nestbox':>18}" for r in rivals))
-        for workload in args.workloads or ROUNDS:
-            rounds = max(1, int({**ROUNDS, **L2_ROUNDS}[workload] * args.scale))
-            ns = measure(args, work, machines, workload, rounds)
-            for r in rivals:
-                ratios[r][workload] = ns[r] / max(ns["nestbox"], 1e-3)
-            print(f"{workload:<10}" + "".join(f"{ns[m]:14.1f}" for m in machines) +
-                  "".join(f"{ratios[r][workload]:18.2f}" for r in rivals), flush=True)
+        ns = measure(args, work, machines, rounds)
+    print("workload  " + "".join(f"{m + ' ns':>14}" for m in machines) +
+          "".join(f"{r + '/nestbox':>18}" for r in rivals))
+    for workload in rounds:
+        for r in rivals:
+            ratios[r][workload] = ns[workload, r] / max(ns[workload, "nestbox"], 1e-3)
+        print(f"{workload:<10}" + "".join(f"{ns[workload, m]:14.1f}" for m in machines) +
+              "".join(f"{ratios[r][workload]:18.2f}" for r in rivals))
     for r in rivals:
         integer = [ratios[r][w] for w in INTEGER if w in ratios[r]]
         print(f"geomean {r}/nestbox: integer {geomean(integer):.2f}, "
