@@ -70,21 +70,37 @@ const struct vmx_rule *vmx_check_host(struct vcpu *v)
 
 const struct vmx_rule *vmx_check_guest(struct vcpu *v)
 {
-    const struct vmx_rule *broken = first_broken(v, vmx_guest_rules, 0, vmx_segment_rules_first);
+    if ((v->vmx_valid & GROUP_REGISTERS) == 0) {
+        const struct vmx_rule *broken =
+            first_broken(v, vmx_guest_rules, 0, vmx_register_rules_count);
 
-    if (broken == NULL && (v->vmx_valid & GROUP_SEGMENTS) == 0) {
-        broken = first_broken(v, vmx_guest_rules, vmx_segment_rules_first, vmx_segment_rules_end);
-        if (broken == NULL)
-            v->vmx_valid |= GROUP_SEGMENTS;
+        if (broken != NULL)
+            return broken;
+        v->vmx_valid |= GROUP_REGISTERS;
     }
-    if (broken != NULL)
-        return broken;
-    return first_broken(v, vmx_guest_rules, vmx_segment_rules_end, vmx_guest_rules_count);
+    return first_broken(v, vmx_guest_rules, vmx_register_rules_count, vmx_guest_rules_count);
+}
+
+/* A field of the guest that no rule of GROUP_REGISTERS looks at, or not at what changes. */
+static bool is_beside_registers(const struct vmcs *c, u32 encoding, u64 value)
+{
+    enum { INTERRUPTIBILITY = 0x4824, ACTIVITY = 0x4826, TIMER = 0x482e, PENDING_DEBUG = 0x6822 };
+    enum { RSP = 0x681c, RIP = 0x681e, RFLAGS = 0x6820 };
+
+    switch (encoding) {
+    case INTERRUPTIBILITY:
+    case ACTIVITY:
+    case TIMER:
+    case PENDING_DEBUG:
+    case RSP:
+    case RIP: return true;
+    case RFLAGS: return ((value ^ c->guest_rflags) & FLAG_VM) == 0;
+    default: return false;
+    }
 }
 
 void vmx_field_written(struct vcpu *v, u32 encoding, u64 value)
 {
-    enum { GUEST_RSP = 0x681c, GUEST_RIP = 0x681e, GUEST_RFLAGS = 0x6820 };
     enum { INJECTION_FIRST = 0x4016, TPR_THRESHOLD = 0x401c };
 
     switch (vmx_field_type(encoding)) {
@@ -94,9 +110,8 @@ void vmx_field_written(struct vcpu *v, u32 encoding, u64 value)
         break;
     case FIELD_HOST: v->vmx_valid &= (u8)~GROUP_HOST; break;
     case FIELD_GUEST:
-        if (encoding != GUEST_RSP && encoding != GUEST_RIP &&
-            (encoding != GUEST_RFLAGS || ((value ^ v->state.vmx.vmcs.guest_rflags) & FLAG_VM) != 0))
-            v->vmx_valid &= (u8)~GROUP_SEGMENTS;
+        if (!is_beside_registers(&v->state.vmx.vmcs, encoding, value))
+            v->vmx_valid &= (u8)~GROUP_REGISTERS;
         break;
     default: break;
     }

@@ -416,5 +416,4 @@ const struct vmx_rule vmx_guest_rules[] = {
 };
 /* clang-format on */
 const u32 vmx_guest_rules_count = ARRAY_SIZE(vmx_guest_rules);
-/* "tr_selector" to "ldtr_access_rights": those on segment registers. */
-const u32 vmx_segment_rules_first = 15, vmx_segment_rules_end = 40;
+const u32 vmx_register_rules_count = 44; /* to "guest_idtr_limit" */

@@ -46,59 +46,72 @@ static void record(struct vcpu *v)
 
 /* ---- saving the guest: SDM Vol 3C 28.3 ---- */
 
+/* Store to a field; what changed in it. */
+static u64 put64(u64 *field, u64 value)
+{
+    const u64 changed = *field ^ value;
+
+    *field = value;
+    return changed;
+}
+
+static u64 put32(u32 *field, u32 value)
+{
+    const u32 changed = *field ^ value;
+
+    *field = value;
+    return changed;
+}
+
+static u64 save_control(struct vcpu *v)
+{
+    const struct cpu_state *s = &v->state;
+    struct vmcs *c = &v->state.vmx.vmcs;
+    const u32 guest_64 = (s->efer & EFER_LMA) != 0 ? ENTRY_GUEST_64 : 0;
+    u64 changed = put64(&c->guest_cr0, s->cr0) | put64(&c->guest_cr3, s->cr3) |
+                  put64(&c->guest_cr4, s->cr4) | put64(&c->guest_sysenter_esp, s->sysenter_esp) |
+                  put64(&c->guest_sysenter_eip, s->sysenter_eip) |
+                  put32(&c->entry_controls, (c->entry_controls & ~ENTRY_GUEST_64) | guest_64);
+
+    c->guest_sysenter_cs = (u32)s->sysenter_cs;
+    if ((c->exit_controls & EXIT_SAVE_DEBUG) != 0)
+        changed |= put64(&c->guest_dr7, s->dr[7]) | put64(&c->guest_debugctl, s->debugctl);
+    if ((c->exit_controls & EXIT_SAVE_PAT) != 0)
+        changed |= put64(&c->guest_pat, s->pat);
+    if ((c->exit_controls & EXIT_SAVE_EFER) != 0)
+        changed |= put64(&c->guest_efer, s->efer);
+    return changed;
+}
+
+static u64 save_segments(struct vcpu *v)
+{
+    const struct cpu_state *s = &v->state;
+    struct vmcs *c = &v->state.vmx.vmcs;
+    u64 changed =
+        put64(&c->guest_gdtr_base, s->gdtr.base) | put32(&c->guest_gdtr_limit, s->gdtr.limit) |
+        put64(&c->guest_idtr_base, s->idtr.base) | put32(&c->guest_idtr_limit, s->idtr.limit);
+
+    for (u32 i = 0; i < VMCS_SEGMENTS; i++) {
+        changed |= (u64)(c->guest_selector[i] ^ s->seg[i].selector) |
+                   put64(&c->guest_base[i], s->seg[i].base) |
+                   put32(&c->guest_limit[i], s->seg[i].limit) |
+                   put32(&c->guest_ar[i], s->seg[i].attr);
+        c->guest_selector[i] = s->seg[i].selector;
+    }
+    return changed;
+}
+
 static void save_registers(struct vcpu *v)
 {
     const struct cpu_state *s = &v->state;
     struct vmcs *c = &v->state.vmx.vmcs;
+    const u64 changed = save_control(v) | save_segments(v);
 
-    /* what rules on segments depend on */
-    if (((c->guest_cr0 ^ s->cr0) & CR0_PE) != 0 || ((c->guest_rflags ^ s->rflags) & FLAG_VM) != 0 ||
-        ((s->efer & EFER_LMA) != 0) != ((c->entry_controls & ENTRY_GUEST_64) != 0))
-        v->vmx_valid &= (u8)~GROUP_SEGMENTS;
-    c->guest_cr0 = s->cr0;
-    c->guest_cr3 = s->cr3;
-    c->guest_cr4 = s->cr4;
-    c->guest_sysenter_cs = (u32)s->sysenter_cs;
-    c->guest_sysenter_esp = s->sysenter_esp;
-    c->guest_sysenter_eip = s->sysenter_eip;
-    if ((c->exit_controls & EXIT_SAVE_DEBUG) != 0) {
-        c->guest_dr7 = s->dr[7];
-        c->guest_debugctl = s->debugctl;
-    }
-    if ((c->exit_controls & EXIT_SAVE_PAT) != 0)
-        c->guest_pat = s->pat;
-    if ((c->exit_controls & EXIT_SAVE_EFER) != 0)
-        c->guest_efer = s->efer;
-    if ((s->efer & EFER_LMA) != 0)
-        c->entry_controls |= ENTRY_GUEST_64;
-    else
-        c->entry_controls &= ~ENTRY_GUEST_64;
+    if ((changed | ((c->guest_rflags ^ s->rflags) & FLAG_VM)) != 0)
+        v->vmx_valid &= (u8)~GROUP_REGISTERS;
     c->guest_rip = s->reg[REG_RIP];
     c->guest_rsp = s->reg[REG_RSP];
     c->guest_rflags = s->rflags;
-}
-
-static void save_segments(struct vcpu *v)
-{
-    const struct cpu_state *s = &v->state;
-    struct vmcs *c = &v->state.vmx.vmcs;
-    u64 changed = 0;
-
-    for (u32 i = 0; i < VMCS_SEGMENTS; i++) {
-        changed |= (u64)(c->guest_selector[i] ^ s->seg[i].selector) |
-                   (c->guest_base[i] ^ s->seg[i].base) | (c->guest_limit[i] ^ s->seg[i].limit) |
-                   (c->guest_ar[i] ^ s->seg[i].attr);
-        c->guest_selector[i] = s->seg[i].selector;
-        c->guest_base[i] = s->seg[i].base;
-        c->guest_limit[i] = s->seg[i].limit;
-        c->guest_ar[i] = s->seg[i].attr;
-    }
-    if (changed != 0)
-        v->vmx_valid &= (u8)~GROUP_SEGMENTS;
-    c->guest_gdtr_base = s->gdtr.base;
-    c->guest_gdtr_limit = s->gdtr.limit;
-    c->guest_idtr_base = s->idtr.base;
-    c->guest_idtr_limit = s->idtr.limit;
 }
 
 static u32 interruptibility(const struct vcpu *v)
@@ -267,7 +280,6 @@ void vmx_exit(struct vcpu *v)
         (unsigned long long)v->state.reg[REG_RIP]);
     record(v);
     save_registers(v);
-    save_segments(v);
     save_other(v);
     v->vectoring.info = 0;
     v->vectoring.length = 0;

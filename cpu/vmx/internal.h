@@ -32,7 +32,7 @@ struct vmx_rule {
 enum vmx_group {
     GROUP_CONTROLS = 1 << 0,
     GROUP_HOST = 1 << 1,
-    GROUP_SEGMENTS = 1 << 2,
+    GROUP_REGISTERS = 1 << 2, /* of the guest, without RIP, RSP and all of RFLAGS but VM */
 };
 /* VMWRITE changes a field of the current VMCS. */
 void vmx_field_written(struct vcpu *v, u32 encoding, u64 value);
@@ -45,8 +45,7 @@ u32 vmx_breach(const struct vcpu *v, const struct vmx_rule *rule);
 const struct vmx_rule *vmx_check_controls(struct vcpu *v);
 const struct vmx_rule *vmx_check_host(struct vcpu *v);
 const struct vmx_rule *vmx_check_guest(struct vcpu *v);
-/* A rule of the table by its function's place. */
-extern const u32 vmx_segment_rules_first, vmx_segment_rules_end;
+extern const u32 vmx_register_rules_count; /* the first ones of vmx_guest_rules: GROUP_REGISTERS */
 
 extern const struct vmx_rule vmx_control_rules[], vmx_host_rules[], vmx_guest_rules[];
 extern const u32 vmx_control_rules_count, vmx_host_rules_count, vmx_guest_rules_count;

@@ -380,10 +380,10 @@ START_TEST(every_rule_has_an_example_and_names_a_field)
 }
 END_TEST
 
-START_TEST(rules_on_segments_stand_together_in_the_table)
+START_TEST(rules_on_registers_stand_first_in_the_table)
 {
-    ck_assert_str_eq(vmx_guest_rules[vmx_segment_rules_first].name, "tr_selector");
-    ck_assert_str_eq(vmx_guest_rules[vmx_segment_rules_end - 1].name, "ldtr_access_rights");
+    ck_assert_str_eq(vmx_guest_rules[vmx_register_rules_count - 1].name, "guest_idtr_limit");
+    ck_assert_str_eq(vmx_guest_rules[vmx_register_rules_count].name, "guest_rip");
 }
 END_TEST
 
@@ -393,7 +393,7 @@ START_TEST(rule_is_checked_again_after_vmwrite)
     const struct example *example = &examples[_i];
 
     ck_assert_ptr_null(broken_rule());
-    ck_assert_uint_eq(v->vmx_valid, GROUP_CONTROLS | GROUP_HOST | GROUP_SEGMENTS);
+    ck_assert_uint_eq(v->vmx_valid, GROUP_CONTROLS | GROUP_HOST | GROUP_REGISTERS);
     for (u32 i = 0; i < ARRAY_SIZE(example->set) && is_set(&example->set[i]); i++)
         apply(&example->set[i]);
     ck_assert_str_eq(broken_rule()->name, example->rule);
@@ -510,7 +510,7 @@ static void add(Suite *suite)
     tcase_add_test(tc, vmcs_of_the_rig_breaks_no_rule);
     tcase_add_loop_test(tc, example_breaks_its_rule, 0, (int)ARRAY_SIZE(examples));
     tcase_add_loop_test(tc, failed_entry_is_reported_by_its_group, 0, (int)ARRAY_SIZE(examples));
-    tcase_add_test(tc, rules_on_segments_stand_together_in_the_table);
+    tcase_add_test(tc, rules_on_registers_stand_first_in_the_table);
     tcase_add_loop_test(tc, rule_is_checked_again_after_vmwrite, 0, (int)ARRAY_SIZE(examples));
     tcase_add_test(tc, every_rule_has_an_example_and_names_a_field);
     tcase_add_test(tc, injected_exception_is_delivered_before_the_first_instruction);

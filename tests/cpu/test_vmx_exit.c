@@ -21,6 +21,30 @@ START_TEST(vmcall_exits_and_vmresume_goes_on_behind_it)
 }
 END_TEST
 
+/* The guest goes on with these `count` instructions, the last of which exits. */
+static void resume_into(const char *bytes, u64 size, u64 count)
+{
+    put(vmcs->guest_rip, bytes, size);
+    RUN("\x0f\x01\xc3", 1 + count); /* vmresume */
+    expect_exit(EXIT_VMCALL);
+}
+
+#define RESUME_INTO(bytes, count) resume_into(bytes, sizeof(bytes) - 1, count)
+
+START_TEST(registers_that_an_exit_changes_are_checked_at_the_next_entry)
+{
+    LAUNCH_INTO("\x0f\x01\xc1", 1); /* vmcall */
+    ck_assert_uint_ne(v->vmx_valid & GROUP_REGISTERS, 0);
+    /* mov rax,cr4; btc rax,7; mov cr4,rax; vmcall */
+    RESUME_INTO("\x0f\x20\xe0\x48\x0f\xba\xf8\x07\x0f\x22\xe0\x0f\x01\xc1", 4);
+    ck_assert_uint_eq(v->vmx_valid & GROUP_REGISTERS, 0);
+    RESUME_INTO("\x0f\x01\xc1", 1);
+    ck_assert_uint_ne(v->vmx_valid & GROUP_REGISTERS, 0);
+    RESUME_INTO("\x31\xc0\x8e\xd8\x0f\x01\xc1", 3); /* xor eax,eax; mov ds,eax; vmcall */
+    ck_assert_uint_eq(v->vmx_valid & GROUP_REGISTERS, 0);
+}
+END_TEST
+
 START_TEST(vmlaunch_needs_a_clear_vmcs_and_vmresume_a_launched_one)
 {
     RUN("\x0f\x01\xc3", 1);
@@ -275,6 +299,7 @@ static void add(Suite *suite)
 
     tcase_add_checked_fixture(tc, setup, guest_destroy);
     tcase_add_test(tc, vmcall_exits_and_vmresume_goes_on_behind_it);
+    tcase_add_test(tc, registers_that_an_exit_changes_are_checked_at_the_next_entry);
     tcase_add_test(tc, vmlaunch_needs_a_clear_vmcs_and_vmresume_a_launched_one);
     tcase_add_test(tc, vmxoff_leaves_vmx_operation);
     tcase_add_test(tc, init_is_blocked_in_root_operation_and_taken_after_vmxoff);
