@@ -68,17 +68,28 @@ const struct vmx_rule *vmx_check_host(struct vcpu *v)
     return broken;
 }
 
+/* No rule on activity, blocking and pending traps can be broken. */
+static bool is_plain(const struct vmcs *c)
+{
+    return (c->guest_activity | c->guest_interruptibility) == 0 && c->guest_pending_debug == 0;
+}
+
 const struct vmx_rule *vmx_check_guest(struct vcpu *v)
 {
-    if ((v->vmx_valid & GROUP_REGISTERS) == 0) {
-        const struct vmx_rule *broken =
-            first_broken(v, vmx_guest_rules, 0, vmx_register_rules_count);
+    const struct vmx_rule *broken = NULL;
 
+    if ((v->vmx_valid & GROUP_REGISTERS) == 0) {
+        broken = first_broken(v, vmx_guest_rules, 0, vmx_register_rules_count);
         if (broken != NULL)
             return broken;
         v->vmx_valid |= GROUP_REGISTERS;
     }
-    return first_broken(v, vmx_guest_rules, vmx_register_rules_count, vmx_guest_rules_count);
+    broken = first_broken(v, vmx_guest_rules, vmx_register_rules_count, vmx_activity_rules_first);
+    if (broken == NULL && !is_plain(&v->state.vmx.vmcs))
+        broken = first_broken(v, vmx_guest_rules, vmx_activity_rules_first, vmx_activity_rules_end);
+    if (broken != NULL)
+        return broken;
+    return first_broken(v, vmx_guest_rules, vmx_activity_rules_end, vmx_guest_rules_count);
 }
 
 /* A field of the guest that no rule of GROUP_REGISTERS looks at, or not at what changes. */

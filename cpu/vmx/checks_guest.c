@@ -417,3 +417,5 @@ const struct vmx_rule vmx_guest_rules[] = {
 /* clang-format on */
 const u32 vmx_guest_rules_count = ARRAY_SIZE(vmx_guest_rules);
 const u32 vmx_register_rules_count = 44; /* to "guest_idtr_limit" */
+/* "activity_known" to "pending_debug_single_step" */
+const u32 vmx_activity_rules_first = 49, vmx_activity_rules_end = 64;

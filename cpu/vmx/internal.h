@@ -46,6 +46,8 @@ const struct vmx_rule *vmx_check_controls(struct vcpu *v);
 const struct vmx_rule *vmx_check_host(struct vcpu *v);
 const struct vmx_rule *vmx_check_guest(struct vcpu *v);
 extern const u32 vmx_register_rules_count; /* the first ones of vmx_guest_rules: GROUP_REGISTERS */
+/* Those on activity, blocking and pending traps. */
+extern const u32 vmx_activity_rules_first, vmx_activity_rules_end;
 
 extern const struct vmx_rule vmx_control_rules[], vmx_host_rules[], vmx_guest_rules[];
 extern const u32 vmx_control_rules_count, vmx_host_rules_count, vmx_guest_rules_count;

@@ -380,10 +380,37 @@ START_TEST(every_rule_has_an_example_and_names_a_field)
 }
 END_TEST
 
-START_TEST(rules_on_registers_stand_first_in_the_table)
+START_TEST(groups_of_rules_stand_together_in_the_table)
 {
+    const u32 first = vmx_activity_rules_first;
+    const u32 end = vmx_activity_rules_end;
+
     ck_assert_str_eq(vmx_guest_rules[vmx_register_rules_count - 1].name, "guest_idtr_limit");
     ck_assert_str_eq(vmx_guest_rules[vmx_register_rules_count].name, "guest_rip");
+    ck_assert_str_eq(vmx_guest_rules[first].name, "activity_known");
+    ck_assert_str_eq(vmx_guest_rules[end - 1].name, "pending_debug_single_step");
+}
+END_TEST
+
+/* So they need not be asked of it. */
+START_TEST(rules_on_activity_hold_for_a_plain_guest_in_any_other_state)
+{
+    u64 random = 0x9e3779b97f4a7c15;
+
+    for (u32 n = 0; n < 1000; n++) {
+        u8 *bytes = (u8 *)vmcs;
+
+        for (u32 i = 0; i < sizeof(*vmcs); i++) {
+            random = random * 6364136223846793005 + 1442695040888963407;
+            bytes[i] = (u8)(random >> 56);
+        }
+        vmcs->guest_activity = vmcs->guest_interruptibility = 0;
+        vmcs->guest_pending_debug = 0;
+        for (u32 i = vmx_activity_rules_first; i < vmx_activity_rules_end; i++) {
+            ck_assert_msg(vmx_breach(v, &vmx_guest_rules[i]) == VMX_RULE_HOLDS, "%s",
+                          vmx_guest_rules[i].name);
+        }
+    }
 }
 END_TEST
 
@@ -510,7 +537,8 @@ static void add(Suite *suite)
     tcase_add_test(tc, vmcs_of_the_rig_breaks_no_rule);
     tcase_add_loop_test(tc, example_breaks_its_rule, 0, (int)ARRAY_SIZE(examples));
     tcase_add_loop_test(tc, failed_entry_is_reported_by_its_group, 0, (int)ARRAY_SIZE(examples));
-    tcase_add_test(tc, rules_on_registers_stand_first_in_the_table);
+    tcase_add_test(tc, groups_of_rules_stand_together_in_the_table);
+    tcase_add_test(tc, rules_on_activity_hold_for_a_plain_guest_in_any_other_state);
     tcase_add_loop_test(tc, rule_is_checked_again_after_vmwrite, 0, (int)ARRAY_SIZE(examples));
     tcase_add_test(tc, every_rule_has_an_example_and_names_a_field);
     tcase_add_test(tc, injected_exception_is_delivered_before_the_first_instruction);
