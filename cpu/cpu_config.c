@@ -114,6 +114,7 @@ static void switch_feature(struct cpu_config *config, const char *name, bool on,
             warn_line(warn, "-cpu: feature", name, " is not built");
     } else {
         set_feature(config->features, def->feature, on);
+        set_feature(config->asked, def->feature, on);
     }
 }
 
@@ -184,8 +185,23 @@ static bool set_property(struct cpu_config *config, const char *key, const char 
     return true;
 }
 
+static void drop_feature(struct cpu_config *config, const struct feature_def *def,
+                         void (*warn)(const char *line))
+{
+    char rest[WORD_MAX] = "";
+
+    set_feature(config->features, def->feature, false);
+    if (!feature_on(config->asked, def->feature))
+        return;
+    for (u32 i = 0; i < feature_table_rows; i++) {
+        if (feature_table[i].feature == def->needs)
+            (void)snprintf(rest, sizeof(rest), " is off, as it needs %s", feature_table[i].name);
+    }
+    warn_line(warn, "-cpu: feature", def->name, rest);
+}
+
 /* Features whose base is missing go too, until nothing changes. */
-static void drop_dependents(u64 *features)
+static void drop_dependents(struct cpu_config *config, void (*warn)(const char *line))
 {
     bool changed = true;
 
@@ -194,9 +210,9 @@ static void drop_dependents(u64 *features)
         for (u32 i = 0; i < feature_table_rows; i++) {
             const struct feature_def *def = &feature_table[i];
 
-            if (def->needs != F_ALWAYS && feature_on(features, def->feature) &&
-                !feature_on(features, def->needs)) {
-                set_feature(features, def->feature, false);
+            if (def->needs != F_ALWAYS && feature_on(config->features, def->feature) &&
+                !feature_on(config->features, def->needs)) {
+                drop_feature(config, def, warn);
                 changed = true;
             }
         }
@@ -273,7 +289,7 @@ bool cpu_config_parse(struct cpu_config *config, const char *text, void (*warn)(
             switch_feature(config, word, true, warn);
         }
     }
-    drop_dependents(config->features);
+    drop_dependents(config, warn);
     if (feature_on(config->features, F_VMX) && feature_on(config->features, F_SVM))
         return error_set(error, "-cpu: vmx and svm: a CPU has one of them");
     return true;

@@ -52,6 +52,7 @@ void cpuid_configure(struct vcpu *v);
 struct cpu_config {
     const struct cpu_model *model;
     u64 features[(FEATURE_COUNT + 63) / 64];
+    u64 asked[(FEATURE_COUNT + 63) / 64]; /* switched on by name */
     char vendor[13];
     u32 phys_bits; /* 40..46 */
 };

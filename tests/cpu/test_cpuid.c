@@ -73,6 +73,20 @@ START_TEST(missing_base_takes_its_dependents_along)
     ck_assert(parse("max,-xsave"));
     ck_assert(!on(F_AVX) && !on(F_AVX2) && !on(F_PKU) && !on(F_XSAVES));
     ck_assert(on(F_SSE42));
+    ck_assert_str_eq(warnings, ""); /* nobody asked for them by name */
+}
+END_TEST
+
+START_TEST(feature_asked_for_without_its_base_is_named_with_it)
+{
+    ck_assert(parse("max,-xsave,avx"));
+    ck_assert(!on(F_AVX));
+    ck_assert_ptr_nonnull(strstr(warnings, "avx is off, as it needs xsave"));
+    ck_assert(parse("max,+gmet"));
+    ck_assert(!on(F_GMET));
+    ck_assert_ptr_nonnull(strstr(warnings, "gmet is off, as it needs npt"));
+    ck_assert(parse("max,+gmet,-gmet"));
+    ck_assert_str_eq(warnings, "");
 }
 END_TEST
 
@@ -208,6 +222,7 @@ static void add(Suite *suite)
     tcase_add_test(t, every_model_parses_and_shows_its_vendor);
     tcase_add_test(t, switches_change_features);
     tcase_add_test(t, missing_base_takes_its_dependents_along);
+    tcase_add_test(t, feature_asked_for_without_its_base_is_named_with_it);
     tcase_add_test(t, unknown_features_warn_and_unknown_models_fail);
     tcase_add_test(t, max_with_svm_is_the_amd_model);
     tcase_add_test(t, no_cpu_has_both_vendors_virtualization);
