@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Virtual time and the queue of timers. Time is nanoseconds since power-on and moves only when the
- * machine moves it: one nanosecond per retired instruction of a CPU, or a jump to the next deadline
- * when all CPUs are halted. No host clock is behind it.
+ * machine moves it: one nanosecond per retired instruction of a CPU, a few for an exit from a
+ * guest, or a jump to the next deadline when all CPUs are halted. No host clock is behind it.
  */
 #ifndef DEVICES_CLOCK_H
 #define DEVICES_CLOCK_H

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * The machine: board, image, serial ports and the run loop. Virtual time is one nanosecond per
- * instruction that any CPU retires. With several CPUs, they take turns: one runs for a quantum of
- * virtual time, then the next; so time never goes backwards for anybody, and the interleaving is a
- * function of the machine and --sched-seed alone. When all CPUs wait, time jumps to the next timer.
+ * instruction that any CPU retires, and a few per exit from a hypervisor's guest. With several
+ * CPUs, they take turns: one runs for a quantum of virtual time, then the next; so time never goes
+ * backwards for anybody, and the interleaving is a function of the machine and --sched-seed alone.
+ * When all CPUs wait, time jumps to the next timer.
  */
 #ifndef MACHINE_MACHINE_H
 #define MACHINE_MACHINE_H

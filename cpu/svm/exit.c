@@ -216,6 +216,7 @@ void svm_exit(struct vcpu *v)
     u8 *ram = vmcb_ram(v);
 
     flags_commit(v);
+    virt_pass_exit_time(v);
     LOG(LOG_INT, "CPU %u: #VMEXIT %x (%s) EXITINFO1 %llx EXITINFO2 %llx at %04x:%llx", v->index,
         v->exit.reason, svm_exit_find(v->exit.reason)->name,
         (unsigned long long)v->exit.qualification, (unsigned long long)v->exit.physical,

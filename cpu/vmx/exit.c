@@ -275,6 +275,7 @@ void vmx_exit(struct vcpu *v)
     const struct vmcs *c = &v->state.vmx.vmcs;
 
     flags_commit(v);
+    virt_pass_exit_time(v);
     LOG(LOG_INT, "CPU %u: VM exit %u qualification %llx at %04x:%llx", v->index, v->exit.reason,
         (unsigned long long)v->exit.qualification, v->state.seg[SEG_CS].selector,
         (unsigned long long)v->state.reg[REG_RIP]);

@@ -303,6 +303,17 @@ END_TEST
 
 /* ---- the host after an exit: APM Vol 2 15.6 ---- */
 
+START_TEST(exit_takes_time_in_which_nothing_retires)
+{
+    const u64 time = now, count = v->state.count;
+
+    RUN_INTO("\x0f\x01\xd9", 1);
+    expect_exit(SVM_EXIT_VMMCALL);
+    ck_assert_uint_eq(v->state.count - count, 2);
+    ck_assert_uint_eq(now - time, 2 + VIRT_EXIT_NS);
+}
+END_TEST
+
 START_TEST(host_gets_its_state_back)
 {
     v->state.reg[REG_RSP] = 0x31230;
@@ -382,6 +393,7 @@ static void add(Suite *suite)
     tcase_add_test(tc, debug_exception_exits_with_dr6_as_the_handler_sees_it);
     tcase_add_test(tc, shutdown_exits_if_it_is_intercepted);
     tcase_add_test(tc, shutdown_that_is_not_intercepted_stops_the_processor);
+    tcase_add_test(tc, exit_takes_time_in_which_nothing_retires);
     tcase_add_test(tc, host_gets_its_state_back);
     tcase_add_test(tc, host_single_step_traps_behind_the_exit);
     tcase_add_test(tc, pdptes_are_read_by_each_walk);

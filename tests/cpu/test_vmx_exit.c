@@ -243,6 +243,51 @@ START_TEST(preemption_timer_counts_tsc_in_units)
 }
 END_TEST
 
+/* At whatever place in the timer's period L2 starts, and however soon it exits. */
+START_TEST(preemption_timer_counts_in_an_exit)
+{
+    now += (u64)_i;
+    vmcs->pin_controls |= PIN_PREEMPTION_TIMER;
+    vmcs->exit_controls |= EXIT_SAVE_TIMER;
+    vmcs->preemption_timer = 100;
+    LAUNCH_INTO("\x0f\xa2", 1); /* cpuid */
+    expect_exit(EXIT_CPUID);
+    ck_assert_uint_lt(vmcs->preemption_timer, 100);
+    ck_assert_uint_ge(vmcs->preemption_timer, 98);
+}
+END_TEST
+
+START_TEST(preemption_timer_that_ends_in_another_exit_is_saved_as_0)
+{
+    now += (1 << VMX_TIMER_SHIFT) - now % (1 << VMX_TIMER_SHIFT);
+    vmcs->pin_controls |= PIN_PREEMPTION_TIMER;
+    vmcs->exit_controls |= EXIT_SAVE_TIMER;
+    vmcs->preemption_timer = 1;
+    LAUNCH_INTO("\x0f\xa2", 1);
+    expect_exit(EXIT_CPUID);
+    ck_assert_uint_eq(vmcs->preemption_timer, 0);
+}
+END_TEST
+
+/* Of an instruction, of an event at a boundary, and of an exception: one event each. */
+START_TEST(exit_takes_time_in_which_nothing_retires)
+{
+    static const char *const codes[] = {"\x0f\xa2", "\xeb\xfe", "\x0f\x0b"};
+    const u64 time = now, count = v->state.count;
+
+    vmcs->exception_bitmap = 1u << VEC_UD;
+    vmcs->pin_controls |= PIN_EXTERNAL_INTERRUPT;
+    event_signal_intr(v, _i == 1);
+    put(L2_CODE, codes[_i], 2);
+    launch();
+    if (in_vmx_guest(v))
+        (void)vcpu_run(v, 1);
+    ck_assert_uint_eq(v->state.vmx.mode, VMX_ROOT);
+    ck_assert_uint_eq(v->state.count - count, 2);
+    ck_assert_uint_eq(now - time, 2 + VIRT_EXIT_NS);
+}
+END_TEST
+
 START_TEST(monitor_trap_flag_exits_after_one_instruction)
 {
     vmcs->primary_controls |= PRIMARY_MTF;
@@ -312,6 +357,9 @@ static void add(Suite *suite)
     tcase_add_test(tc, exit_during_delivery_has_vectoring_information);
     tcase_add_test(tc, interrupt_exits_and_is_acknowledged);
     tcase_add_test(tc, preemption_timer_counts_tsc_in_units);
+    tcase_add_loop_test(tc, preemption_timer_counts_in_an_exit, 0, 1 << VMX_TIMER_SHIFT);
+    tcase_add_test(tc, preemption_timer_that_ends_in_another_exit_is_saved_as_0);
+    tcase_add_loop_test(tc, exit_takes_time_in_which_nothing_retires, 0, 3);
     tcase_add_test(tc, monitor_trap_flag_exits_after_one_instruction);
     tcase_add_test(tc, triple_fault_exits);
     tcase_add_test(tc, vmfunc_switches_eptp);
