@@ -23,6 +23,7 @@ static const struct {
     {"second", "the second stage changes", part_second, NULL},
     {"modes", "L2 changes its paging mode", part_modes, NULL},
     {"turns", "L1 and L2 in turns", part_turns, NULL},
+    {"roles", "one table or address in several roles", part_roles, NULL},
     {"boot", "L2 from real mode to paging", part_boot, NULL},
     {"shadowed", "L2 without a second stage", part_shadowed, NULL},
     {"ept", "entries, flags, log and switching of EPT", part_ept, &vendor_vmx},

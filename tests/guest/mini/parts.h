@@ -11,6 +11,7 @@ void part_pae(void);
 void part_second(void);
 void part_modes(void);
 void part_turns(void);
+void part_roles(void);
 void part_boot(void);
 void part_shadowed(void);
 void part_ept(void);

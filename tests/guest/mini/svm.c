@@ -133,14 +133,7 @@ static void svm_off(void)
 /* APM Vol 2 15.25.3 "Enabling Nested Paging": L1's own paging mode at VMRUN. */
 static const struct format *svm_second_format(void)
 {
-    static const struct format *const formats[] = {
-        [L1_32] = &format_32,
-        [L1_PAE] = &format_pae,
-        [L1_LONG] = &format_long,
-        [L1_LONG_5] = &format_long_5,
-    };
-
-    return formats[l1_paging];
+    return l1_format();
 }
 
 static u64 svm_second_execute(void)

@@ -106,6 +106,25 @@ void tables_new_machine(struct tables *t, const struct format *format)
     tables_new(t);
 }
 
+const struct format *l1_format(void)
+{
+    static const struct format *const formats[] = {
+        [L1_32] = &format_32,
+        [L1_PAE] = &format_pae,
+        [L1_LONG] = &format_long,
+        [L1_LONG_5] = &format_long_5,
+    };
+
+    return formats[l1_paging];
+}
+
+void tables_l1(struct tables *t)
+{
+    const u64 root = CR_GET(3) & (l1_paging == L1_PAE ? ~(word)31 : ~(word)(PAGE - 1));
+
+    *t = (struct tables){l1_format(), root, machine_page, machine_at, NULL};
+}
+
 void tables_map(struct tables *t, u64 from, u64 to, u32 shift, u64 flags)
 {
     const struct format *f = t->format;

@@ -37,6 +37,9 @@ struct tables {
 void tables_new(struct tables *t);
 /* Empty tables in L1's memory, which L1 sees where it is. */
 void tables_new_machine(struct tables *t, const struct format *format);
+/* L1's own tables, in its paging mode as it is now. */
+const struct format *l1_format(void);
+void tables_l1(struct tables *t);
 /* One page of 1 << shift bytes. flags: those of the last entry. */
 void tables_map(struct tables *t, u64 from, u64 to, u32 shift, u64 flags);
 /* The entry for an address at the level whose pages have 1 << shift bytes; NULL: no such table. */
