@@ -72,6 +72,9 @@ COLD const struct insn *leave_event(struct vcpu *v, const struct insn *in);
 /* The last instruction of a block is done and v->next_rip says where to go on. Most chain on; what
  * the run loop must see leaves. */
 const struct insn *block_end(struct vcpu *v, const struct insn *in);
+/* An instruction in a block touched a device or changed code or tables: what is behind it, at
+ * v->next_rip, must be looked at afresh. */
+COLD const struct insn *leave_attention(struct vcpu *v, const struct insn *in);
 /* RIP and count are exact (end of a block): leave to the run loop. */
 const struct insn *leave_boundary(struct vcpu *v);
 /* Find or decode the block at RIP and go on there, or leave if it must be looked at. */

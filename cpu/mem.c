@@ -156,14 +156,29 @@ static void read_part(struct vcpu *v, const struct target *t, u8 *to, u32 size)
 }
 
 /* After it, the rest of the block may be stale, or no longer be what RIP is translated to. */
-static void watched_store(struct vcpu *v, const struct target *t, const u8 *from, u32 size)
+static void watched_store(struct vcpu *v, u8 *host, const void *from, u32 size)
 {
     const u64 la = (v->state.reg[REG_RIP] + v->segbase[SEG_CS]) & v->la_mask;
 
-    memory_store(v->mmu->memory, t->host, from, size);
+    memory_store(v->mmu->memory, host, from, size);
     if (v->block == NULL || v->block == v->scratch || v->block->stale ||
         la - v->tlb[tlb_index(la)].xtag > PAGE_OFFSET_MASK)
         v->attention = true;
+}
+
+const struct insn *stamp_store_miss(struct vcpu *v, const struct insn *in, u64 la, u32 size,
+                                    u64 value)
+{
+    const struct tlb_entry *e = &v->tlb[tlb_index(la)];
+    u8 *host = (u8 *)(uintptr_t)(e->host + la);
+
+    if (!tlb_watched(e, la, size) || !host_is_watched(v, host))
+        return stamp_miss(v, in, la, size, ACCESS_WRITE);
+    watched_store(v, host, &value, size);
+    if (likely(!v->attention))
+        return in + 1;
+    v->next_rip = insn_next_rip(v, in) & v->la_mask;
+    return leave_attention(v, in);
 }
 
 static void write_part(struct vcpu *v, const struct target *t, u8 *from, u32 size)
@@ -171,7 +186,7 @@ static void write_part(struct vcpu *v, const struct target *t, u8 *from, u32 siz
     switch (t->kind) {
     case SLOT_RAM:
         if (t->watched)
-            watched_store(v, t, from, size);
+            watched_store(v, t->host, from, size);
         else
             memcpy(t->host, from, size);
         break;

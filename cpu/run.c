@@ -85,8 +85,7 @@ const struct insn *block_end(struct vcpu *v, const struct insn *in)
     ENTER_AT_RIP(v);
 }
 
-/* It touched a device or changed code or tables: what follows must be looked at afresh. */
-static COLD const struct insn *leave_attention(struct vcpu *v, const struct insn *in)
+const struct insn *leave_attention(struct vcpu *v, const struct insn *in)
 {
     v->left += records_behind(v, in);
     v->state.reg[REG_RIP] = v->next_rip;

@@ -20,6 +20,7 @@
  *   STAMP_G_EX(op, sem, sw)  Gv,Eb Gv,Ew Gv,Ed: the source is sw bytes; sem(v, 0, source, w)
  *   STAMP_G_E_I(op, sem)     Gv,Ev,Iz  Gv,Ev,Is: the result of E and the immediate goes to G
  *   STAMP_E_0(op, sem)       Eb written, never read (SETcc): sem(v, 0, 0, w)
+ * wb is 2 if the destination is written and never read, so that it may be in a watched page.
  * Each defines `static insn_run stamp_<op>_<SHAPE>(const struct insn *in, u32 mode)` for the row.
  */
 #ifndef CPU_STAMP_H
@@ -73,6 +74,20 @@ static inline unsigned stamp_width(const struct insn *in)
 NOINLINE const struct insn *stamp_miss(struct vcpu *v, const struct insn *in, u64 la, u32 size,
                                        u32 access);
 
+/* The same in a handler that only stores value, and has nothing else to do: in a watched page the
+ * store is made here, and what watches is told. */
+NOINLINE const struct insn *stamp_store_miss(struct vcpu *v, const struct insn *in, u64 la,
+                                             u32 size, u64 value);
+
+/* Store size bytes of value at la. */
+#define STAMP_STORE(la, size, value)                                                               \
+    do {                                                                                           \
+        const struct tlb_entry *entry_ = &v->tlb[tlb_index(la)];                                   \
+        if (unlikely((la)-entry_->wtag > (u64)PAGE_SIZE - (size)))                                 \
+            return stamp_store_miss(v, in, la, size, value);                                       \
+        store_le((u8 *)(uintptr_t)(entry_->host + (la)), value, size);                             \
+    } while (0)
+
 /* Declare p: the host pointer for an access of size bytes at la; tag is rtag or wtag. */
 #define STAMP_PTR(p, tag, la, size, access)                                                        \
     const struct tlb_entry *p##entry_ = &v->tlb[tlb_index(la)];                                    \
@@ -109,7 +124,7 @@ NOINLINE const struct insn *stamp_miss(struct vcpu *v, const struct insn *in, u6
             reg_write(v, in->reg, w, r_);                                                          \
         NEXT(v, in);                                                                               \
     }
-/* destination memory, source any expression: written, or (compares) only read */
+/* destination memory, source any expression: written, only read (compares), only written */
 #define STAMP_MX1_(fn, sem, w, kind, expr)                                                         \
     STAMP_FN(fn)                                                                                   \
     {                                                                                              \
@@ -126,6 +141,15 @@ NOINLINE const struct insn *stamp_miss(struct vcpu *v, const struct insn *in, u6
         const u64 la_ = stamp_ea(v, in, kind);                                                     \
         STAMP_PTR(p_, rtag, la_, w, ACCESS_READ);                                                  \
         (void)sem(v, load_le(p_, w), (expr)&width_mask(w), w);                                     \
+        NEXT(v, in);                                                                               \
+    }
+#define STAMP_MX2_(fn, sem, w, kind, expr)                                                         \
+    STAMP_FN(fn)                                                                                   \
+    {                                                                                              \
+        enum { width_ = w };                                                                       \
+        const u64 la_ = stamp_ea(v, in, kind);                                                     \
+        const u64 r_ = sem(v, 0, (expr)&width_mask(w), w);                                         \
+        STAMP_STORE(la_, w, r_);                                                                   \
         NEXT(v, in);                                                                               \
     }
 #define STAMP_MX_(fn, sem, wb, w, kind, expr) STAMP_MX##wb##_(fn, sem, w, kind, expr)

@@ -44,9 +44,9 @@ EXEC_BINARY(movsx1, sem_sign1)
 EXEC_BINARY(movsx2, sem_sign2)
 EXEC_BINARY(movsx4, sem_sign4)
 
-STAMP_E_G(mov, sem_mov, 1)
+STAMP_E_G(mov, sem_mov, 2)
 STAMP_G_E(mov, sem_mov, 1)
-STAMP_E_I(mov, sem_mov, 1)
+STAMP_E_I(mov, sem_mov, 2)
 STAMP_Z_I(mov, sem_mov, 1)
 STAMP_G_EX(movzx1, sem_mov, 1)
 STAMP_G_EX(movzx2, sem_mov, 2)
@@ -72,8 +72,7 @@ static insn_run stamp_movsxd(const struct insn *in, u32 mode)
     STAMP_FN(run_mov_o_a_##name##w)                                                                \
     {                                                                                              \
         const u64 la = stamp_ea(v, in, kind);                                                      \
-        STAMP_PTR(p, wtag, la, w, ACCESS_WRITE);                                                   \
-        store_le(p, reg_read(v, REG_RAX, w), w);                                                   \
+        STAMP_STORE(la, w, reg_read(v, REG_RAX, w));                                               \
         NEXT(v, in);                                                                               \
     }
 #define STAMP_MOFFS(w) STAMP_MOFFS_(w, f, EA_FLAT) STAMP_MOFFS_(w, o, EA_OPEN)

@@ -207,6 +207,19 @@ START_TEST(store_to_the_next_instruction_takes_effect_at_once)
 }
 END_TEST
 
+START_TEST(each_store_to_the_own_block_takes_effect_at_once_and_counts_exactly)
+{
+    RUN("\xb2\x41\xbe\x04\x00\x00\x00" /* mov dl,41 (inc ecx); mov esi,4 */
+        "\x88\x15\x0e\x10\x00\x00\x90" /* L: mov [CODE+e],dl; nop */
+        "\x40\x80\xf2\x01\x4e\x75\xf2\xf4"); /* inc eax (patched); xor dl,1; dec esi; jnz L; hlt */
+    ck_assert_int_eq(vcpu_run(v, 100), RUN_HALT);
+    ck_assert_uint_eq(v->state.reg[REG_RAX], 2);
+    ck_assert_uint_eq(v->state.reg[REG_RCX], 2);
+    ck_assert_uint_eq(v->state.count, 2 + 4 * 6 + 1);
+    ck_assert_uint_eq(v->counters.generic, 2); /* the first store and HLT */
+}
+END_TEST
+
 START_TEST(store_elsewhere_in_a_code_page_keeps_the_block)
 {
     RUN("\xc6\x05\x00\x18\x00\x00\x41\x40\xf4");
@@ -298,6 +311,7 @@ int main(void)
     tcase_add_test(tc, device_access_in_a_block_happens_once_at_its_time);
     tcase_add_test(tc, port_read_sees_the_exact_time);
     tcase_add_test(tc, store_to_the_next_instruction_takes_effect_at_once);
+    tcase_add_test(tc, each_store_to_the_own_block_takes_effect_at_once_and_counts_exactly);
     tcase_add_test(tc, store_elsewhere_in_a_code_page_keeps_the_block);
     tcase_add_test(tc, rep_counts_each_iteration);
     tcase_add_test(tc, rep_stops_in_the_middle_at_the_budget);
