@@ -468,9 +468,10 @@ static bool refill_by_last(struct mmu_state *s, const struct request *r, struct 
     if (context_nested(s)) {
         const union mmu_role second = {.word = s->key_role2[s->current]};
 
-        /* To set a flag, the second stage must allow a store to the table; where it does not keep
-         * flags itself, that is not known. SDM Vol 3C 29.3.3.2. */
-        if ((!second.ad && (t.step[0].entry & flags) != flags) || !join_second(s, r, &t))
+        /* To set a flag, the second stage must allow a store to the table; where it keeps flags
+         * itself, that is known. SDM Vol 3C 29.3.3.2. */
+        if ((!second.ad && (t.step[0].entry & flags) != flags && !shadow_may_set(s, r->who)) ||
+            !join_second(s, r, &t))
             return false;
     }
     walk_commit(&w, &t, write);

@@ -198,6 +198,27 @@ bool shadow_above(struct mmu_state *s, struct walk_above *above)
     return true;
 }
 
+bool shadow_may_set(struct mmu_state *s, const struct accessor *who)
+{
+    const struct shadow *shadow = s->memory->shadow;
+    const struct pt_rules *rules = &stage_of(s, false)->rules;
+    const struct shadow_page *page = last_place(s), *parent;
+    u64 at, data;
+    u32 slot;
+    u8 shift;
+
+    if (page == NULL || page->parents == 0)
+        return false;
+    parent = page_at(shadow, page->parents >> SLOT_BITS);
+    slot = page->parents & (SLOTS - 1);
+    if (parent->link[slot].next != 0)
+        return false; /* several lead here, maybe by different addresses */
+    at = slot_entry(shadow, parent, slot) & rules->address;
+    return at >> stage_of(s, true)->rules.format->linear_bits == 0 &&
+           shadow_lookup_second(s, at, &data, &shift) &&
+           tlb2_grants(who, ACCESS_READ | ACCESS_WRITE, data) && last_place(s) == page;
+}
+
 /* What the second stage says of an address for which nothing was asked: without refreshing. */
 static bool second_peek(struct mmu_state *s, u64 at, u64 *data)
 {

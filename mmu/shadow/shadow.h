@@ -14,6 +14,7 @@
 
 #include <stddef.h>
 
+struct accessor;
 struct memory;
 struct mmu_state;
 struct nested_walk;
@@ -73,6 +74,9 @@ MUST_CHECK bool shadow_lookup(struct mmu_state *s, u64 va, u64 *data);
 /* What the lookup before found out about a walk of the same address in the first stage, so that
  * walk_last() will do. */
 MUST_CHECK bool shadow_above(struct mmu_state *s, struct walk_above *above);
+/* May a flag be set in the table where that walk is, whose second stage keeps none itself? false:
+ * ask a real walk. */
+MUST_CHECK bool shadow_may_set(struct mmu_state *s, const struct accessor *who);
 /* Enter what that found (t: of both stages). false: the way to the last table does not stand. */
 MUST_CHECK bool shadow_fetch_last(struct mmu_state *s, u64 va, const struct translation *t,
                                   bool write);

@@ -599,6 +599,30 @@ START_TEST(a_refreshed_leaf_is_not_combined_with_an_entry_out_of_step)
 }
 END_TEST
 
+/* ---- flags of tables under a second stage that keeps none ---- */
+
+/* The guest has hung its table in at two nested-physical addresses; it may write to the other one.
+ */
+START_TEST(a_flag_needs_the_right_to_write_where_the_walk_found_the_table)
+{
+    struct lab *l = lab_create(_i);
+    u64 table;
+
+    lab_start_ept(l, 4, 0);
+    lab_start(l, PAGING_4LEVEL);
+    for (u64 i = 0; i < 4; i++)
+        lab_map(l, i << 12, 1, (PAGE + (i << 12)) | RWU | (i < 2 ? A | D : 0u));
+    table = lab_entry(l, 0, 1) & ~PAGE_OFFSET_MASK;
+    lab_second_map(l, FAR, 1, table | P | U); /* R and X */
+    lab_map(l, 0x200000, 2, FAR | RWU | A);
+    ck_assert_uint_eq(lab_goes(l, 0x200000, ACCESS_READ), LAB_DATA);
+    ck_assert_uint_eq(lab_goes(l, 0x1000, ACCESS_READ), LAB_DATA + 0x1000);
+    ck_assert_int_eq(lab_access(l, 0x203000, ACCESS_READ).result, REFILL_NESTED);
+    ck_assert_uint_eq(lab_goes(l, 0x2000, ACCESS_WRITE), LAB_DATA + 0x2000);
+    lab_destroy(l);
+}
+END_TEST
+
 RUN_NESTED_TESTS("shadow_nested", entries_and_exits_build_nothing_once_both_sides_are_warm,
                  a_64_bit_host_finds_its_root_again_after_guests_of_other_widths,
                  pdptes_of_a_nested_guest_are_those_that_its_entry_loaded,
@@ -614,4 +638,5 @@ RUN_NESTED_TESTS("shadow_nested", entries_and_exits_build_nothing_once_both_side
                  a_store_that_zaps_another_page_of_its_frame_goes_on_at_a_valid_one,
                  a_fetch_that_renews_its_own_domain_is_not_entered,
                  a_prefetched_leaf_is_not_combined_with_an_entry_out_of_step,
-                 a_refreshed_leaf_is_not_combined_with_an_entry_out_of_step)
+                 a_refreshed_leaf_is_not_combined_with_an_entry_out_of_step,
+                 a_flag_needs_the_right_to_write_where_the_walk_found_the_table)
