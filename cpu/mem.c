@@ -172,8 +172,18 @@ const struct insn *stamp_store_miss(struct vcpu *v, const struct insn *in, u64 l
     const struct tlb_entry *e = &v->tlb[tlb_index(la)];
     u8 *host = (u8 *)(uintptr_t)(e->host + la);
 
-    if (!tlb_watched(e, la, size) || !host_is_watched(v, host))
-        return stamp_miss(v, in, la, size, ACCESS_WRITE);
+    if (!tlb_watched(e, la, size) || !host_is_watched(v, host)) {
+        struct target t;
+
+        if (crosses_page(la, size) || mmu_refill(v->mmu, la, ACCESS_WRITE, &t) != REFILL_OK ||
+            t.kind != SLOT_RAM)
+            return run_generic(v, in);
+        host = t.host;
+        if (!t.watched) {
+            memcpy(host, &value, size);
+            return in + 1;
+        }
+    }
     watched_store(v, host, &value, size);
     if (likely(!v->attention))
         return in + 1;

@@ -74,8 +74,8 @@ static inline unsigned stamp_width(const struct insn *in)
 NOINLINE const struct insn *stamp_miss(struct vcpu *v, const struct insn *in, u64 la, u32 size,
                                        u32 access);
 
-/* The same in a handler that only stores value, and has nothing else to do: in a watched page the
- * store is made here, and what watches is told. */
+/* The same in a handler that only stores value, and has nothing else to do: to RAM the store is
+ * made here, and who watches the page is told. */
 NOINLINE const struct insn *stamp_store_miss(struct vcpu *v, const struct insn *in, u64 la,
                                              u32 size, u64 value);
 
