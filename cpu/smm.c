@@ -312,7 +312,8 @@ bool smm_return(struct vcpu *v)
     v->state.cr0 = cr0 & ~CR0_PG;
     v->state.cr4 = 0;
     if (!cr4_write(v, cr4 & ~CR4_PCIDE) ||
-        ((efer & EFER_LMA) == 0 && !cr0_write(v, vmx_rsm_has_pdptes(v) ? cr0 & ~CR0_PG : cr0))) {
+        ((efer & EFER_LMA) == 0 &&
+         !cr0_write(v, virt_rsm_reads_no_pdptes(v) ? cr0 & ~CR0_PG : cr0))) {
         refuse(v, &before);
         return true;
     }

@@ -130,6 +130,13 @@ static inline void virt_smi(struct vcpu *v)
     svm_smi(v);
 }
 
+/* RSM reads no PDPTEs for the guest that it returns to: EPT's are kept in the VMCS, and under
+ * nested paging each walk reads them (SDM Vol 3C 32.14.2, APM Vol 2 15.25.10). */
+static inline bool virt_rsm_reads_no_pdptes(const struct vcpu *v)
+{
+    return vmx_rsm_has_pdptes(v) || svm_rsm_nests(v);
+}
+
 static inline void virt_rsm(struct vcpu *v)
 {
     vmx_rsm(v);

@@ -104,6 +104,12 @@ static inline bool svm_nested_paging(const struct vcpu *v)
     return in_svm_guest(v) && (v->state.svm.control.np_control & NP_ENABLE) != 0;
 }
 
+/* In system-management mode, from where RSM returns to a guest with nested paging. */
+static inline bool svm_rsm_nests(const struct vcpu *v)
+{
+    return v->state.svm.smm_guest != 0 && (v->state.svm.control.np_control & NP_ENABLE) != 0;
+}
+
 /* In a guest whose RFLAGS.IF and CR8 are about virtual interrupts alone. */
 static inline bool svm_masks_virtually(const struct vcpu *v)
 {

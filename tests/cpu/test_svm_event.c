@@ -273,6 +273,29 @@ START_TEST(smi_that_is_not_intercepted_returns_to_the_guest)
 }
 END_TEST
 
+/* APM Vol 2 15.25.10: those of L2 are read by each walk, so one that is bad and not used harms
+ * nobody. */
+START_TEST(rsm_reads_no_pdptes_of_a_guest_with_nested_paging)
+{
+    enum { PDPT32 = 0x7000, CODE32 = 0xc9b };
+
+    v->state.smbase = 0x70000;
+    put(0x78000, "\x0f\xaa", 2); /* rsm */
+    put(L2_CODE, "\x90\x0f\x01\xd9", 4);
+    put_value(PDPT32, PD | 1, 8);
+    put_value(PDPT32 + 3 * 8, PD | 3, 8); /* a reserved bit */
+    save.efer &= ~(EFER_LME | EFER_LMA);
+    save.cr3 = PDPT32;
+    save.cs.attr = CODE32;
+    vmrun();
+    event_signal_smi(v);
+    run_more(2);
+    ck_assert(in_svm_guest(v));
+    run_more(2);
+    expect_exit(SVM_EXIT_VMMCALL);
+}
+END_TEST
+
 /* ---- virtual interrupts: APM Vol 2 15.21.4 ---- */
 
 static void virtual_irq(u32 priority)
@@ -503,6 +526,7 @@ static void add(Suite *suite)
     tcase_add_loop_test(tc, nmi_smi_and_init_exit_and_stay_pending, 0, 3);
     tcase_add_loop_test(tc, init_that_exited_is_taken_at_stgi, 0, 2);
     tcase_add_test(tc, smi_that_is_not_intercepted_returns_to_the_guest);
+    tcase_add_test(tc, rsm_reads_no_pdptes_of_a_guest_with_nested_paging);
     tcase_add_test(tc, virtual_interrupt_is_delivered_when_if_allows);
     tcase_add_test(tc, virtual_interrupt_needs_more_priority_than_v_tpr);
     tcase_add_test(tc, virtual_interrupt_may_ignore_v_tpr);

@@ -175,7 +175,6 @@ void part_roles(void)
 {
     for (enum mode mode = MODE_32; mode <= l2_last_mode(); mode++) {
         tables_are_directories(mode);
-        if (mode != MODE_PAE || vendor->pdpte_registers) /* RSM to PAE under NPT shuts down */
-            smram_is_hidden(mode);
+        smram_is_hidden(mode);
     }
 }
