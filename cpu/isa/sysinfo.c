@@ -84,7 +84,7 @@ STAMP_FN(run_rdtsc)
 {
     if (unlikely(v->cpl != 0 && (v->state.cr4 & CR4_TSD) != 0))
         GENERIC(v, in);
-    set_edx_eax(v, insn_tsc(v, in));
+    set_edx_eax(v, virt_guest_tsc(v, insn_tsc(v, in)));
     NEXT(v, in);
 }
 

@@ -252,6 +252,22 @@ static bool exec_invlpg(struct vcpu *v, const struct insn *in, struct operands *
     return true;
 }
 
+/* The operand is an address that is not accessed, so no segment is in the way. SDM Vol 2 "INVLPG".
+ */
+STAMP_FN(run_invlpg)
+{
+    mmu_invalidate_page(v->mmu, stamp_ea(v, in, EA_OPEN));
+    vcpu_tlb_refresh(v);
+    NEXT(v, in);
+}
+
+static insn_run stamp_invlpg(const struct insn *in, u32 mode)
+{
+    (void)in;
+    (void)mode;
+    return run_invlpg;
+}
+
 /* Under strict coherence only the operand's checks are left to do. SDM Vol 2 "INVPCID". */
 static bool exec_invpcid(struct vcpu *v, const struct insn *in, struct operands *x)
 {
@@ -445,7 +461,7 @@ const struct insn_def isa_system[] = {
     {"lidt", "0f 01 /3", "Ms", exec_lidt, CPL0 | LAST, .intercept = INTERCEPT_GDTR_IDTR},
     {"smsw", "0f 01 /4", "=Ev", exec_smsw, WRITE_ALWAYS_16M, .intercept = INTERCEPT_SMSW},
     {"lmsw", "0f 01 /6", "Ew", exec_lmsw, CPL0 | LAST, .intercept = INTERCEPT_LMSW},
-    {"invlpg", "0f 01 /7", "M", exec_invlpg, CPL0, .intercept = INTERCEPT_INVLPG},
+    {"invlpg", "0f 01 /7", "M", exec_invlpg, CPL0, .intercept = INTERCEPT_INVLPG, .stamp = stamp_invlpg},
     {"monitor", "0f 01 c8", "", exec_monitor, ENDS_BLOCK, .feature = F_MONITOR, .intercept = INTERCEPT_MONITOR},
     {"mwait", "0f 01 c9", "", exec_mwait, ENDS_BLOCK | IO, .feature = F_MONITOR, .intercept = INTERCEPT_MWAIT},
     {"clac", "np 0f 01 ca", "", exec_clac, 0, .feature = F_SMAP, .stamp = stamp_clac},

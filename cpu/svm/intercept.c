@@ -197,7 +197,8 @@ static u64 operand_address(const struct vcpu *v, const struct insn *in)
 
 static bool on_invlpg(struct vcpu *v, const struct insn *in)
 {
-    return with_info(v, SVM_EXIT_INVLPG, assist(v, operand_address(v, in)), 0);
+    return !svm_intercepts(v, SVM_EXIT_INVLPG) ||
+           with_info(v, SVM_EXIT_INVLPG, assist(v, operand_address(v, in)), 0);
 }
 
 static bool on_invpcid(struct vcpu *v, const struct insn *in)
