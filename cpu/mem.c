@@ -43,16 +43,14 @@ const u8 *mem_watched_ptr(struct vcpu *v, u64 la, u32 size)
 
     if (crosses_page(la, size) ||
         mmu_refill(v->mmu, la, ACCESS_READ | ACCESS_WRITE, &t) != REFILL_OK || t.kind != SLOT_RAM ||
-        (memory_frame(memory, memory_frame_of(memory, t.host))->flags & FRAME_CLEAN) != 0)
+        (memory_frame_at(memory, t.host)->flags & FRAME_CLEAN) != 0)
         return NULL;
     return t.host;
 }
 
 static bool host_is_watched(const struct vcpu *v, const u8 *host)
 {
-    struct memory *memory = v->mmu->memory;
-
-    return memory_frame(memory, memory_frame_of(memory, host))->flags != 0;
+    return memory_frame_at(v->mmu->memory, host)->flags != 0;
 }
 
 const struct insn *stamp_miss(struct vcpu *v, const struct insn *in, u64 la, u32 size, u32 access)
@@ -83,8 +81,7 @@ static bool raise_refill(struct vcpu *v, enum refill refill, u32 flags)
  */
 static bool store_shows(const struct vcpu *v, const struct target *t, u32 size)
 {
-    const struct frame *frame =
-        memory_frame(v->mmu->memory, memory_frame_of(v->mmu->memory, t->host));
+    const struct frame *frame = memory_frame_at(v->mmu->memory, t->host);
     const u32 offset = (u32)((uintptr_t)t->host & PAGE_OFFSET_MASK);
 
     return (frame->flags & FRAME_TABLE) != 0 ||

@@ -80,6 +80,20 @@ struct pt_rules {
     u64 page[PT_LEVELS + 1]; /* an entry with one of these bits maps a page */
 };
 
+/* An entry in memory, of 4 or 8 bytes. */
+static ALWAYS_INLINE u64 pt_load(const u8 *host, u32 bytes)
+{
+    return bytes == 4 ? load_le(host, 4) : load_le(host, 8);
+}
+
+static ALWAYS_INLINE void pt_store(u8 *host, u64 entry, u32 bytes)
+{
+    if (bytes == 4)
+        store_le(host, entry, 4);
+    else
+        store_le(host, entry, 8);
+}
+
 /* Where the page begins that an entry of a level maps. */
 static inline u64 pt_page(const struct pt_rules *rules, u64 entry, u32 level)
 {

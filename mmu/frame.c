@@ -4,6 +4,7 @@
  * writes guest memory and is not a soft-TLB hit passes store_watched() if the frame is watched.
  */
 #include "base/bits.h"
+#include "mmu/format.h"
 #include "mmu/memory_impl.h"
 #include "mmu/shadow/shadow.h"
 #include "mmu/table.h"
@@ -47,7 +48,10 @@ static NOINLINE void store_watched(struct memory *memory, u8 *host, const u8 *fr
     if ((f->flags & FRAME_CODE) != 0)
         tell_code(memory, frame, granules(offset, size));
     f->flags &= ~(u32)FRAME_CLEAN;
-    memmove(host, from, size);
+    if (likely(size == 8))
+        store_le(host, load_le(from, 8), 8);
+    else
+        memmove(host, from, size);
 }
 
 /* size bytes inside one page of RAM or ROM. */
@@ -68,17 +72,17 @@ void memory_store(struct memory *memory, u8 *host, const void *from, u64 size)
 void memory_set_bits(struct memory *memory, u8 *host, u32 bytes, u64 bits)
 {
     const u64 frame = frame_of(memory, host);
+    const u32 offset = (u32)((u64)(host - memory->bytes) & PAGE_OFFSET_MASK);
     struct frame *f = &memory->frames[frame];
 
     if ((f->flags & FRAME_TABLE) != 0 && table_disagrees(memory, frame, bytes, bits))
         table_revoke(memory, frame);
     if ((f->flags & FRAME_SHADOW) != 0)
-        shadow_set_bits(memory->shadow, frame,
-                        (u32)((u64)(host - memory->bytes) & PAGE_OFFSET_MASK), bytes, bits);
+        shadow_set_bits(memory->shadow, frame, offset, bytes, bits);
     if ((f->flags & FRAME_CODE) != 0)
-        tell_code(memory, frame, granules((u64)(host - memory->bytes) & PAGE_OFFSET_MASK, bytes));
+        tell_code(memory, frame, granules(offset, bytes));
     f->flags &= ~(u32)FRAME_CLEAN;
-    store_le(host, load_le(host, bytes) | bits, bytes);
+    pt_store(host, pt_load(host, bytes) | bits, bytes);
 }
 
 /* ---- devices ---- */
@@ -230,6 +234,11 @@ const u8 *memory_peek(struct memory *memory, hpa_t at, u64 size)
 u64 memory_frame_of(const struct memory *memory, const u8 *host)
 {
     return frame_of(memory, host);
+}
+
+struct frame *memory_frame_at(struct memory *memory, const u8 *host)
+{
+    return &memory->frames[frame_of(memory, host)];
 }
 
 struct frame *memory_frame(struct memory *memory, u64 frame)

@@ -379,6 +379,8 @@ u32 memory_attach_mmu(struct memory *memory, struct mmu_state *state)
         index++;
     CHECK(index < MEMORY_CPUS);
     memory->mmu[index] = state;
+    if (memory->mmus <= index)
+        memory->mmus = index + 1;
     return index;
 }
 

@@ -110,6 +110,7 @@ bool memory_a20(const struct memory *memory);
 /* Frame records. frame_of: index for a host pointer into RAM or ROM. */
 u64 memory_frame_of(const struct memory *memory, const u8 *host);
 struct frame *memory_frame(struct memory *memory, u64 frame);
+struct frame *memory_frame_at(struct memory *memory, const u8 *host);
 u64 memory_frame_count(const struct memory *memory);
 
 /* The decoder has read bytes from..from+length-1 (in one page) as code: sets FRAME_CODE and the

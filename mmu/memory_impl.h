@@ -57,6 +57,7 @@ struct memory {
     u64 epoch; /* all translations made in an earlier one are void */
     u64 write_epoch; /* all write tags made in an earlier one are; its low half is never 0 */
     struct mmu_state *mmu[MEMORY_CPUS];
+    u32 mmus; /* places in mmu[] that were ever taken, from the first on */
     struct shadow *shadow; /* the shadow-paging engine, or NULL: --mmu=walk */
 
     memory_code_hook code_hook;
@@ -69,6 +70,10 @@ void memory_detach_mmu(struct memory *memory, u32 index);
 
 /* Drop every translation of every CPU. */
 void memory_revoke_all(struct memory *memory);
+/* Drop what contexts (per CPU, a bit per context slot) hold for one page, or everything they hold:
+ * mmu/tlb.c. */
+void memory_revoke_page(struct memory *memory, const u16 contexts[MEMORY_CPUS], u64 va);
+void memory_revoke_contexts(struct memory *memory, const u16 contexts[MEMORY_CPUS]);
 /* Drop the write tags of one frame, or of all, in every soft TLB: mmu/tlb.c. */
 void memory_revoke_writes(struct memory *memory, u64 frame);
 void memory_revoke_all_writes(struct memory *memory);

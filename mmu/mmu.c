@@ -31,7 +31,7 @@ static bool tables_read(void *ctx, gpa_t at, u32 bytes, struct walk_step *step)
         step->host = slot->host + offset;
         step->frame = slot->first_frame + (offset >> PAGE_SHIFT);
         step->fixed = slot->kind == SLOT_ROM;
-        step->entry = load_le(step->host, bytes);
+        step->entry = pt_load(step->host, bytes);
         return true;
     }
     step->host = NULL;
@@ -391,20 +391,23 @@ static COLD enum refill fault(struct mmu_state *s, u64 va, u32 error_code)
     return REFILL_PAGE_FAULT;
 }
 
-/* May the access be made by what a walk of the first stage, or of the only one, found? */
-static enum refill judge(struct mmu_state *s, const struct request *r, enum walk_stop stop,
-                         const struct translation *t)
+/* A walk of the first stage, or of the only one, stopped. */
+static NOINLINE enum refill stopped(struct mmu_state *s, const struct request *r,
+                                    enum walk_stop stop)
 {
-    u32 error;
+    /* not present: physical memory always answers */
+    const u32 why = stop == WALK_RESERVED_BIT ? PF_PRESENT | PF_RESERVED : 0;
 
-    switch (stop) {
-    case WALK_DONE:
-        error = rights_check(r->who, r->access, t->rights, t->key);
-        return error == 0 ? REFILL_OK : fault(s, r->va, error);
-    case WALK_RESERVED_BIT: error = PF_PRESENT | PF_RESERVED; break;
-    default: error = 0; break; /* not present: physical memory always answers */
-    }
-    return fault(s, r->va, rights_error_base(r->who->role, r->who->user, r->access) | error);
+    return fault(s, r->va, rights_error_base(r->who->role, r->who->user, r->access) | why);
+}
+
+/* May the access be made by what it found? */
+static ALWAYS_INLINE enum refill judge(struct mmu_state *s, const struct request *r, u32 rights,
+                                       u32 key)
+{
+    const u32 error = rights_check(r->who, r->access, rights, key);
+
+    return error == 0 ? REFILL_OK : fault(s, r->va, error);
 }
 
 static NOINLINE enum refill refill_by_walk(struct mmu_state *s, const struct request *r,
@@ -413,11 +416,15 @@ static NOINLINE enum refill refill_by_walk(struct mmu_state *s, const struct req
     const struct walk w = walk_here(s);
     const bool write = (r->access & ACCESS_WRITE) != 0;
     struct translation t;
+    enum walk_stop stop;
     enum refill refill;
     bool cached;
 
     s->stats.walks++;
-    refill = judge(s, r, walk(&w, r->va, &t), &t);
+    stop = walk(&w, r->va, &t);
+    if (stop != WALK_DONE)
+        return stopped(s, r, stop);
+    refill = judge(s, r, t.rights, t.key);
     if (refill != REFILL_OK)
         return refill;
     walk_commit(&w, &t, write);
@@ -428,57 +435,56 @@ static NOINLINE enum refill refill_by_walk(struct mmu_state *s, const struct req
     return REFILL_OK;
 }
 
-/* The second stage behind a translation of the first, if the shadow knows that it allows the access
+/* Put the second stage behind what the first said, if the shadow knows that it allows the access
  * and nothing of it is to be set. */
-static bool join_second(struct mmu_state *s, const struct request *r, struct translation *t)
+static bool join_second(struct mmu_state *s, const struct request *r, u64 *data)
 {
-    u64 data;
+    u64 second;
     u8 shift;
 
-    if (t->gpa.v >> s->context[s->current].second.rules.format->linear_bits != 0 ||
-        !shadow_lookup_second(s, t->gpa.v, &data, &shift))
+    if (data_page(*data) >> s->context[s->current].second.rules.format->linear_bits != 0 ||
+        !shadow_lookup_second(s, data_page(*data), &second, &shift))
         return false;
-    data = (data & ~(u64)PAGE_OFFSET_MASK) | t->rights | TLB2_DIRTY;
-    t->gpa.v = data_page(data) | (t->gpa.v & PAGE_OFFSET_MASK);
-    t->rights2 = (u8)(data >> TLB2_RIGHTS2_SHIFT & RIGHTS2_ALL);
-    t->dirty2 = (data & TLB2_DIRTY2) != 0;
-    return tlb2_grants(r->who, r->access, data);
+    *data = tlb2_join(*data, second);
+    return tlb2_grants(r->who, r->access, *data);
 }
 
 /*
  * Where the lookup ended at the last table of the (first) stage, its entry is all there is to read.
  * false: more is.
  */
-static bool refill_by_last(struct mmu_state *s, const struct request *r, struct target *target,
-                           enum refill *refill)
+static NOINLINE bool refill_by_last(struct mmu_state *s, const struct request *r,
+                                    struct target *target, enum refill *refill)
 {
-    const struct walk w = walk_here(s);
+    const struct pt_rules *rules = &s->context[s->current].first.rules;
     const bool write = (r->access & ACCESS_WRITE) != 0;
-    const u64 flags = w.rules->accessed | (write ? w.rules->dirty : 0);
-    struct walk_above above;
-    struct translation t;
+    struct shadow_last last;
+    u64 data, flags;
     bool cached;
 
-    if (!shadow_above(s, &above))
+    if (!shadow_last(s, r->va, &last))
         return false;
     s->stats.walks++;
-    *refill = judge(s, r, walk_last(&w, r->va, &above, &t), &t);
+    data = last.data | (write ? (u64)TLB2_DIRTY : 0);
+    *refill = last.stop != WALK_DONE ? stopped(s, r, last.stop)
+                                     : judge(s, r, (u32)data & RIGHTS_ALL, data_key(data));
     if (*refill != REFILL_OK)
         return true;
+    flags = (rules->accessed | (write ? rules->dirty : 0)) & ~last.entry;
     if (context_nested(s)) {
         const union mmu_role second = {.word = s->key_role2[s->current]};
 
         /* To set a flag, the second stage must allow a store to the table; where it keeps flags
          * itself, that is known. SDM Vol 3C 29.3.3.2. */
-        if ((!second.ad && (t.step[0].entry & flags) != flags && !shadow_may_set(s, r->who)) ||
-            !join_second(s, r, &t))
+        if ((!second.ad && flags != 0 && !shadow_may_set(s, r->who)) || !join_second(s, r, &data))
             return false;
     }
-    walk_commit(&w, &t, write);
-    cached = shadow_fetch_last(s, r->va, &t, write);
+    if (flags != 0 && !last.fixed)
+        memory_set_bits(s->memory, last.host, rules->format->entry_bytes, flags);
+    cached = shadow_fetch_last(s, r->va, &last, data);
     if (cached)
-        tlb2_fill(s, r->va, tlb2_data(&t, write));
-    place(s, r, t.gpa.v, cached, target);
+        tlb2_fill(s, r->va, data);
+    place(s, r, data_page(data) | (r->va & PAGE_OFFSET_MASK), cached, target);
     return true;
 }
 
@@ -522,8 +528,7 @@ static NOINLINE enum refill refill_by_nested_walk(struct mmu_state *s, const str
 static ALWAYS_INLINE bool data_allows(const struct request *r, u64 data)
 {
     return tlb2_grants(r->who, r->access, data) &&
-           rights_check(r->who, r->access, (u32)data & RIGHTS_ALL,
-                        (u32)(data >> TLB2_KEY_SHIFT) & 15) == 0;
+           rights_check(r->who, r->access, (u32)data & RIGHTS_ALL, data_key(data)) == 0;
 }
 
 /* Answer from level 2, if the access needs no more than what it knows. */

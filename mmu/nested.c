@@ -377,7 +377,7 @@ static bool steps_stand(const struct pt_rules *rules, const struct translation *
 
         if (step->host == NULL)
             return false;
-        now = load_le(step->host, rules->format->entry_bytes);
+        now = pt_load(step->host, rules->format->entry_bytes);
         if (((now ^ step->entry) & ~(flags ? rules->accessed | rules->dirty : 0)) != 0)
             return false;
     }

@@ -107,10 +107,7 @@ bool table_disagrees(const struct memory *memory, u64 frame, u32 bytes, u64 bits
 
 static void revoke(struct memory *memory, struct table *table)
 {
-    for (u32 cpu = 0; cpu < MEMORY_CPUS; cpu++) {
-        if (table->contexts[cpu] != 0 && memory->mmu[cpu] != NULL)
-            tlb_revoke_contexts(memory->mmu[cpu], table->contexts[cpu]);
-    }
+    memory_revoke_contexts(memory, table->contexts);
     table_clear(memory, table);
 }
 
@@ -145,16 +142,11 @@ static void entry_changes(struct memory *memory, struct table *table, u64 frame,
         return;
     }
     if (table->level == 1) {
-        const u64 va = table->base + ((u64)index << PAGE_SHIFT);
-
-        for (u32 cpu = 0; cpu < MEMORY_CPUS; cpu++) {
-            if (table->contexts[cpu] != 0 && memory->mmu[cpu] != NULL)
-                tlb_revoke_page(memory->mmu[cpu], table->contexts[cpu], va);
-        }
+        memory_revoke_page(memory, table->contexts, table->base + ((u64)index << PAGE_SHIFT));
     } else {
         const u8 *host = memory->bytes + frame * PAGE_SIZE + (u64)index * bytes;
 
-        if (!leads_nowhere(memory, table, load_le(host, bytes))) {
+        if (!leads_nowhere(memory, table, pt_load(host, bytes))) {
             revoke(memory, table);
             return;
         }

@@ -191,12 +191,28 @@ void tlb_revoke_page(struct mmu_state *s, u32 contexts, u64 va)
     }
 }
 
+void memory_revoke_page(struct memory *memory, const u16 contexts[MEMORY_CPUS], u64 va)
+{
+    for (u32 cpu = 0; cpu < memory->mmus; cpu++) {
+        if (contexts[cpu] != 0 && memory->mmu[cpu] != NULL)
+            tlb_revoke_page(memory->mmu[cpu], contexts[cpu], va);
+    }
+}
+
+void memory_revoke_contexts(struct memory *memory, const u16 contexts[MEMORY_CPUS])
+{
+    for (u32 cpu = 0; cpu < memory->mmus; cpu++) {
+        if (contexts[cpu] != 0 && memory->mmu[cpu] != NULL)
+            tlb_revoke_contexts(memory->mmu[cpu], contexts[cpu]);
+    }
+}
+
 void memory_revoke_all(struct memory *memory)
 {
     memory->epoch++;
     if (memory->shadow != NULL)
         shadow_zap_all(memory->shadow);
-    for (u32 i = 0; i < MEMORY_CPUS; i++) {
+    for (u32 i = 0; i < memory->mmus; i++) {
         if (memory->mmu[i] == NULL)
             continue;
         memory->mmu[i]->stats.revoked_all++;
@@ -307,7 +323,7 @@ void memory_revoke_all_writes(struct memory *memory)
             memory->frames[i].write_epoch = 0;
         memory->write_epoch++;
     }
-    for (u32 i = 0; i < MEMORY_CPUS; i++) {
+    for (u32 i = 0; i < memory->mmus; i++) {
         if (memory->mmu[i] == NULL)
             continue;
         memory->mmu[i]->stats.write_flushes++;

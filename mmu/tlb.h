@@ -160,6 +160,20 @@ static ALWAYS_INLINE u64 data_page(u64 data)
     return data & BITS(51, PAGE_SHIFT);
 }
 
+static ALWAYS_INLINE u32 data_key(u64 data)
+{
+    return (u32)(data >> TLB2_KEY_SHIFT) & 15;
+}
+
+/* What a first stage says of an address, whose page is where `second` says, with both stages'
+ * rights. */
+static ALWAYS_INLINE u64 tlb2_join(u64 first, u64 second)
+{
+    const u64 from_second = BITS(51, PAGE_SHIFT) | TLB2_NO_STAGE2;
+
+    return (first & ~from_second) | (second & from_second);
+}
+
 /* Does a data word have what an access needs, but for the rights of the first stage: dirty flags
  * for a write, and the second stage's rights? */
 static ALWAYS_INLINE bool tlb2_grants(const struct accessor *who, u32 access, u64 data)

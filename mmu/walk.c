@@ -120,31 +120,6 @@ enum walk_stop walk(const struct walk *w, u64 va, struct translation *out)
     return walk_levels(w, va, out, false);
 }
 
-enum walk_stop walk_last(const struct walk *w, u64 va, const struct walk_above *above,
-                         struct translation *out)
-{
-    const struct pt_rules *rules = w->rules;
-    const struct pt_level *level = &rules->format->level[1];
-    const u32 bytes = rules->format->entry_bytes;
-    const u64 index = (va >> level->shift) & (BIT(level->index_bits) - 1);
-    struct walk_step *step = &out->step[0];
-
-    out->steps = 1;
-    step->host = above->host + index * bytes;
-    step->entry = load_le(step->host, bytes);
-    step->frame = above->frame;
-    step->base = va & ~(BIT(level->shift + level->index_bits) - 1);
-    step->level = 1;
-    step->fixed = above->fixed;
-    out->rights = above->granted & rules->rights(step->entry);
-    if ((step->entry & rules->present) == 0)
-        return WALK_NOT_PRESENT;
-    if ((step->entry & rules->reserved_page[1]) != 0 || !pt_pattern_legal(rules, step->entry))
-        return WALK_RESERVED_BIT;
-    finish(rules, step->entry, 1, va, out);
-    return WALK_DONE;
-}
-
 void walk_commit(const struct walk *w, const struct translation *t, bool write)
 {
     const struct pt_rules *rules = w->rules;

@@ -59,24 +59,12 @@ struct translation {
     struct walk_step step[PT_LEVELS]; /* from the root down; the last one maps the page */
 };
 
-/* What is known of a walk from an earlier one: its last table, and all that matters above it. */
-struct walk_above {
-    u64 frame; /* of the table, of level 1 */
-    u8 *host; /* its first byte */
-    u32 granted; /* by the entries down to it, which are all accessed */
-    bool fixed; /* in ROM */
-};
-
 /*
  * Translate va through one stage. Canonical form is the caller's business; bits above the format's
  * are ignored. out->step is valid up to out->steps and out->rights is what the entries that were
  * read grant, whatever the result; the rest is valid only with WALK_DONE.
  */
 enum walk_stop walk(const struct walk *w, u64 va, struct translation *out);
-
-/* The same, but for the last entry alone: out->step has no other. */
-enum walk_stop walk_last(const struct walk *w, u64 va, const struct walk_above *above,
-                         struct translation *out);
 
 /* Set A in every entry of a finished walk and, for a write, D in the last one, where they are
  * clear. SDM Vol 3A 4.8. */

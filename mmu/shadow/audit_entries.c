@@ -32,7 +32,7 @@ static u64 reflected(const struct audit *a, const struct shadow_page *page, u32 
 {
     if (page->unsync == 0)
         return slot_entry(a->shadow, page, slot);
-    return load_le(a->shadow->unsync[page->unsync - 1].snapshot + guest_offset(page->role, slot),
+    return pt_load(a->shadow->unsync[page->unsync - 1].snapshot + guest_offset(page->role, slot),
                    page->role.has_4_byte_gpte ? 4 : 8);
 }
 

@@ -15,8 +15,6 @@ enum { PREFETCH = 8 }; /* an aligned group of entries is entered at once */
 
 _Static_assert(sizeof(((struct shadow_page *)0)->users) == 16, "page_use() reads two words");
 
-static const u64 second_bits = TLB2_NO_STAGE2;
-
 /* ---- looking up ---- */
 
 /* Note that translations of the current context are about to come through the page. */
@@ -58,11 +56,20 @@ static ALWAYS_INLINE void page_use_any(const struct mmu_state *s, struct shadow_
         page_use(s, page, at);
 }
 
-/* What a leaf of a page says of an address. */
-static ALWAYS_INLINE u64 leaf_data(const struct shadow_page *page, u64 spte, u64 at)
+/* What is known of an address: as in level 2 of the soft TLB, and the size of its page. */
+struct found_leaf {
+    u64 data;
+    u8 shift;
+};
+
+/* What a leaf of a page of this level says of an address. */
+static ALWAYS_INLINE struct found_leaf leaf_at(u32 level, u64 spte, u64 at)
 {
-    return (spte & ~(SPTE_PRESENT | SPTE_LEAF)) |
-           (at & (BIT(level_shift(page->role.level)) - 1) & ~PAGE_OFFSET_MASK);
+    return (struct found_leaf){
+        .data = (spte & ~(SPTE_PRESENT | SPTE_LEAF)) |
+                (at & (BIT(level_shift(level)) - 1) & ~PAGE_OFFSET_MASK),
+        .shift = (u8)level_shift(level),
+    };
 }
 
 /* Pages of level 1 under different stamps have different tags. */
@@ -79,70 +86,81 @@ static ALWAYS_INLINE struct shadow_place *place_of(struct mmu_state *s, bool sec
     return &s->place[((u32)(at >> level_shift(2)) ^ mix) & (SHADOW_PLACES - 1)];
 }
 
-/* Where to begin: at a page of level 1 to which the way is known, or at the root. */
-static ALWAYS_INLINE struct shadow_page *descend_from(struct mmu_state *s, const bool second,
-                                                      u64 at)
+static ALWAYS_INLINE void note_last(struct shadow *shadow, bool second, u32 page)
 {
-    const struct shadow *shadow = s->memory->shadow;
-    const struct shadow_place *place = place_of(s, second, at);
-
-    if (likely(place->tag == place_tag(s, at) && place->changes == shadow->changes))
-        return page_at(shadow, place->page);
-    return root_page(s, second, at);
+    if (!second) {
+        shadow->last_page = page;
+        shadow->last_changes = shadow->changes;
+    }
 }
 
-/* The page with the leaf for an address in a stage of the current context, and the leaf; NULL:
- * there is none. */
-static ALWAYS_INLINE struct shadow_page *descend(struct mmu_state *s, const bool second, u64 at,
-                                                 u64 *spte)
+/* The way down from the root of a stage. false: it ends before a leaf. */
+static NOINLINE bool descend(struct mmu_state *s, const bool second, u64 at,
+                             struct found_leaf *found)
 {
     struct shadow *shadow = s->memory->shadow;
-    struct shadow_page *page = descend_from(s, second, at);
+    struct shadow_page *page = root_page(s, second, at);
+    u64 spte;
 
-    if (unlikely(page == NULL))
-        return NULL;
+    if (page == NULL)
+        return false;
     for (;;) {
         if (unlikely(page->unsync != 0) && shadow->options.sync == SYNC_STRICT &&
             !sync_page(s, page_index(shadow, page), false))
-            return NULL;
-        *spte = page->spt[slot_of(at, page->role.level)];
-        if (!spte_is_child(*spte))
+            return false;
+        spte = page->spt[slot_of(at, page->role.level)];
+        if (!spte_is_child(spte))
             break;
-        if (second)
-            page_use_second(s, page);
-        else
-            page_use(s, page, at);
-        page = page_at(shadow, spte_child(*spte));
+        page_use_any(s, page, at);
+        page = page_at(shadow, spte_child(spte));
     }
     if (page->role.level == 1)
         *place_of(s, second, at) =
             (struct shadow_place){place_tag(s, at), shadow->changes, page_index(shadow, page)};
-    if (!second) {
-        shadow->last_page = page_index(shadow, page);
-        shadow->last_changes = shadow->changes;
-    }
-    if (*spte == 0)
-        return NULL;
+    note_last(shadow, second, page_index(shadow, page));
+    if (spte == 0)
+        return false;
+    page_use_any(s, page, at);
+    *found = leaf_at(page->role.level, spte, at);
+    return true;
+}
+
+/* The leaf for an address in a stage of the current context: in a page of level 1 to which the way
+ * is known, or on the way from the root. false: there is none. */
+static ALWAYS_INLINE bool look(struct mmu_state *s, const bool second, u64 at,
+                               struct found_leaf *found)
+{
+    struct shadow *shadow = s->memory->shadow;
+    const struct shadow_place *place = place_of(s, second, at);
+    struct shadow_page *page = page_at(shadow, place->page);
+    u64 spte;
+
+    if (unlikely(place->tag != place_tag(s, at) || place->changes != shadow->changes ||
+                 page->unsync != 0))
+        return descend(s, second, at, found);
+    note_last(shadow, second, place->page);
+    spte = page->spt[slot_of(at, 1)];
+    if (spte == 0)
+        return false;
     if (second)
         page_use_second(s, page);
     else
         page_use(s, page, at);
-    return page;
+    *found = leaf_at(1, spte, at);
+    return true;
 }
 
 bool shadow_lookup_second(struct mmu_state *s, u64 at, u64 *data, u8 *shift)
 {
     struct shadow *shadow = s->memory->shadow;
-    const struct shadow_page *page;
-    u64 spte;
+    struct found_leaf found;
 
     shadow->stats.second_lookups++;
-    page = descend(s, true, at, &spte);
-    if (page == NULL)
+    if (!look(s, true, at, &found))
         return false;
     shadow->stats.second_hits++;
-    *data = leaf_data(page, spte, at);
-    *shift = (u8)level_shift(page->role.level);
+    *data = found.data;
+    *shift = found.shift;
     return true;
 }
 
@@ -158,23 +176,21 @@ static COLD bool lookup_without_first(struct mmu_state *s, u64 at, u64 *data)
 bool shadow_lookup(struct mmu_state *s, u64 va, u64 *data)
 {
     struct shadow *shadow = s->memory->shadow;
-    const struct shadow_page *page;
-    u64 spte;
+    struct found_leaf found;
 
     shadow->last_page = 0;
     if (unlikely(context_nested(s)) && !context_combined(s))
         return lookup_without_first(s, va, data);
     shadow->stats.lookups++;
-    page = descend(s, false, va, &spte);
-    if (page == NULL)
+    if (!look(s, false, va, &found))
         return false;
     shadow->stats.hits++;
-    *data = leaf_data(page, spte, va);
+    *data = found.data;
     return true;
 }
 
 /* The page of level 1 where the last lookup of a first stage ended, if the way to it stands. */
-static struct shadow_page *last_place(const struct mmu_state *s)
+static ALWAYS_INLINE struct shadow_page *last_place(const struct mmu_state *s)
 {
     const struct shadow *shadow = s->memory->shadow;
     struct shadow_page *page = page_at(shadow, shadow->last_page);
@@ -183,19 +199,6 @@ static struct shadow_page *last_place(const struct mmu_state *s)
         page->role.level != 1 || page->role.direct || page->unsync != 0)
         return NULL;
     return page;
-}
-
-bool shadow_above(struct mmu_state *s, struct walk_above *above)
-{
-    const struct shadow_page *page = last_place(s);
-
-    if (page == NULL)
-        return false;
-    above->frame = page->frame;
-    above->host = s->memory->bytes + page->frame * PAGE_SIZE;
-    above->granted = page->role.access;
-    above->fixed = page->fixed;
-    return true;
 }
 
 bool shadow_may_set(struct mmu_state *s, const struct accessor *who)
@@ -233,7 +236,7 @@ static bool second_peek(struct mmu_state *s, u64 at, u64 *data)
             return false;
         page_use_second(s, page);
         if ((spte & SPTE_LEAF) != 0) {
-            *data = leaf_data(page, spte, at);
+            *data = leaf_at(page->role.level, spte, at).data;
             return true;
         }
         page = page_at(shadow, spte_child(spte));
@@ -245,17 +248,24 @@ static bool second_peek(struct mmu_state *s, u64 at, u64 *data)
 
 /* Does the table still say what the walk read? Its own accessed and dirty flags apart, which
  * PDPTEs in memory have not. */
-static bool entry_stands(const struct pt_rules *rules, const struct walk_step *step)
+static ALWAYS_INLINE bool entry_stands(const struct pt_rules *rules, u32 level, const u8 *host,
+                                       u64 entry)
 {
     const struct pt_format *f = rules->format;
-    const u64 flags = step->level <= f->root_level ? rules->accessed | rules->dirty : 0;
+    const u64 flags = level <= f->root_level ? rules->accessed | rules->dirty : 0;
 
-    return ((load_le(step->host, f->entry_bytes) ^ step->entry) & ~flags) == 0;
+    return ((pt_load(host, f->entry_bytes) ^ entry) & ~flags) == 0;
+}
+
+static bool step_stands(const struct pt_rules *rules, const struct walk_step *step)
+{
+    return entry_stands(rules, step->level, step->host, step->entry);
 }
 
 /* What a leaf says of the rights of its stage, in a page with this role; the other stage's are not
  * in the way. */
-static u64 leaf_rights(const struct pt_rules *rules, union shadow_role role, u64 entry)
+static ALWAYS_INLINE u64 leaf_rights(const struct pt_rules *rules, union shadow_role role,
+                                     u64 entry)
 {
     const bool dirty = (entry & rules->dirty) == rules->dirty;
     const u64 rights = rules->rights(entry);
@@ -263,13 +273,14 @@ static u64 leaf_rights(const struct pt_rules *rules, union shadow_role role, u64
     if (role.stage2)
         return (rights & role.access2) << TLB2_RIGHTS2_SHIFT | (dirty ? TLB2_DIRTY2 : 0) |
                RIGHTS_ALL | TLB2_DIRTY;
-    return (rights & role.access) | (dirty ? (u64)TLB2_DIRTY : 0) | second_bits;
+    return (rights & role.access) | (dirty ? (u64)TLB2_DIRTY : 0) | TLB2_NO_STAGE2;
 }
 
-u64 leaf_of(const struct pt_rules *rules, union shadow_role role, u32 slot, u64 entry)
+/* n: the page's level. */
+static ALWAYS_INLINE u64 leaf_of_level(const struct pt_rules *rules, union shadow_role role, u32 n,
+                                       u32 slot, u64 entry)
 {
     const struct pt_format *f = rules->format;
-    const u32 n = role.level;
     u64 leaf;
 
     if (is_pdpt(role) || (entry & rules->present) == 0 || (entry & rules->page[n]) == 0 ||
@@ -282,12 +293,9 @@ u64 leaf_of(const struct pt_rules *rules, union shadow_role role, u32 slot, u64 
     return leaf;
 }
 
-/* A leaf of a first stage whose page is where `second` says, with both stages' rights. */
-static u64 leaf_combine(u64 leaf, u64 second)
+u64 leaf_of(const struct pt_rules *rules, union shadow_role role, u32 slot, u64 entry)
 {
-    const u64 from_second = SPTE_ADDRESS | second_bits;
-
-    return (leaf & ~from_second) | (second & from_second);
+    return leaf_of_level(rules, role, role.level, slot, entry);
 }
 
 u64 slot_derive(struct mmu_state *s, const struct shadow_page *page, u32 slot)
@@ -303,7 +311,7 @@ u64 slot_derive(struct mmu_state *s, const struct shadow_page *page, u32 slot)
         return leaf;
     if (page->role.level > 1 || !second_peek(s, leaf & SPTE_ADDRESS, &second))
         return 0;
-    return leaf_combine(leaf, second);
+    return tlb2_join(leaf, second);
 }
 
 /* ---- building ---- */
@@ -375,14 +383,12 @@ static struct shadow_page *child_get(struct mmu_state *s, struct shadow_page *pa
 }
 
 /* The first entry of a group brings the others that the guest has used already. */
-static void prefetch(struct mmu_state *s, struct shadow_page *page, u32 slot)
+static NOINLINE void prefetch(struct mmu_state *s, struct shadow_page *page, u32 slot)
 {
     struct shadow *shadow = s->memory->shadow;
     const u32 first = slot & ~(PREFETCH - 1u);
     u64 others = 0;
 
-    if (page->tried == slot / PREFETCH + 1)
-        return;
     page->tried = (u8)(slot / PREFETCH + 1);
     for (u32 i = first; i < first + PREFETCH; i++)
         others |= i != slot ? page->spt[i] : 0;
@@ -452,7 +458,7 @@ static struct shadow_page *build(struct mmu_state *s, const struct found *found)
         struct shadow_page *child;
         union shadow_role role;
 
-        if (!entry_stands(rules, &t->step[i]))
+        if (!step_stands(rules, &t->step[i]))
             return NULL;
         if (!is_pdpt(page->role)) /* which grants all */
             granted &= rules->rights(t->step[i].entry);
@@ -467,13 +473,14 @@ static struct shadow_page *build(struct mmu_state *s, const struct found *found)
 }
 
 /* Put a leaf into a page for an address, and what can be had beside it. */
-static void leaf_enter(struct mmu_state *s, struct shadow_page *page, u64 at, u64 data)
+static ALWAYS_INLINE void leaf_enter(struct mmu_state *s, struct shadow_page *page, u64 at,
+                                     u64 data)
 {
     const u32 slot = slot_of(at, page->role.level);
 
     slot_replace(s->memory->shadow, page, slot, data | SPTE_PRESENT | SPTE_LEAF);
     page_use_any(s, page, at); /* after the slot changed, which revokes */
-    if (!page->role.direct)
+    if (!page->role.direct && page->tried != slot / PREFETCH + 1)
         prefetch(s, page, slot);
 }
 
@@ -488,7 +495,7 @@ static bool enter(struct mmu_state *s, const struct found *found)
 
     shadow->stats.fetches++;
     page = build(s, found);
-    if (page == NULL || !entry_stands(rules, &t->step[t->steps - 1])) {
+    if (page == NULL || !step_stands(rules, &t->step[t->steps - 1])) {
         shadow->stats.retries++;
         return false;
     }
@@ -502,17 +509,40 @@ static bool enter(struct mmu_state *s, const struct found *found)
     return true;
 }
 
-bool shadow_fetch_last(struct mmu_state *s, u64 va, const struct translation *t, bool write)
+bool shadow_last(struct mmu_state *s, u64 va, struct shadow_last *last)
+{
+    const struct shadow_page *page = last_place(s);
+    const struct pt_rules *rules = &stage_of(s, false)->rules;
+    u64 leaf;
+    u32 slot;
+
+    if (page == NULL)
+        return false;
+    slot = slot_of(va, 1);
+    last->page = page;
+    last->host = slot_host(s->memory->shadow, page, slot);
+    last->fixed = page->fixed;
+    last->entry = pt_load(last->host, rules->format->entry_bytes);
+    leaf = leaf_of_level(rules, page->role, 1, slot, last->entry);
+    last->data = leaf & ~(SPTE_PRESENT | SPTE_LEAF);
+    last->stop = leaf != 0                             ? WALK_DONE
+                 : (last->entry & rules->present) == 0 ? WALK_NOT_PRESENT
+                                                       : WALK_RESERVED_BIT;
+    return true;
+}
+
+bool shadow_fetch_last(struct mmu_state *s, u64 va, const struct shadow_last *last, u64 data)
 {
     struct shadow *shadow = s->memory->shadow;
     struct shadow_page *page = last_place(s);
 
     shadow->stats.fetches++;
-    if (page == NULL || !entry_stands(&stage_of(s, false)->rules, &t->step[0])) {
+    if (page == NULL || page != last->page ||
+        !entry_stands(&stage_of(s, false)->rules, 1, last->host, last->entry)) {
         shadow->stats.retries++;
         return false;
     }
-    leaf_enter(s, page, va, tlb2_data(t, write));
+    leaf_enter(s, page, va, data);
     return true;
 }
 

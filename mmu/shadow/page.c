@@ -126,25 +126,6 @@ static void *block_zeroed(struct shadow *shadow)
 
 /* ---- finding ---- */
 
-static u32 chain_search(const struct shadow *shadow, u32 index, u64 frame)
-{
-    while (index != 0 && page_at(shadow, index)->frame != frame)
-        index = page_at(shadow, index)->hash_next;
-    return index;
-}
-
-u32 page_first(const struct shadow *shadow, u64 frame)
-{
-    return chain_search(shadow, shadow->hash[hash_of(frame)], frame);
-}
-
-u32 page_next(const struct shadow *shadow, u32 index)
-{
-    const struct shadow_page *page = page_at(shadow, index);
-
-    return chain_search(shadow, page->hash_next, page->frame);
-}
-
 u32 page_find(struct shadow *shadow, u64 frame, union shadow_role role)
 {
     for (u32 i = page_first(shadow, frame); i != 0; i = page_next(shadow, i)) {
@@ -261,11 +242,14 @@ void page_reserve(struct shadow *shadow)
 /* ---- links ---- */
 
 /* The list that the entry of a slot is on: its child's parents, or leaves like it; NULL: none. */
-static slot_ref *list_of(struct shadow *shadow, const struct shadow_page *page, u64 spte)
+static ALWAYS_INLINE slot_ref *list_of(struct shadow *shadow, const struct shadow_page *page,
+                                       u64 spte)
 {
+    if (spte == 0)
+        return NULL;
     if (spte_is_child(spte))
         return &page_at(shadow, spte_child(spte))->parents;
-    return spte != 0 && page_lists_leaves(page->role) ? leaf_list(shadow, spte) : NULL;
+    return page_lists_leaves(page->role) ? leaf_list(shadow, spte) : NULL;
 }
 
 static void link_add(struct shadow *shadow, struct shadow_page *page, u32 slot, slot_ref *list)
@@ -294,11 +278,8 @@ static void link_remove(struct shadow *shadow, struct shadow_page *page, u32 slo
 /* Revoke everything in soft TLBs that came through a page. */
 static void users_revoke(struct shadow *shadow, struct shadow_page *page)
 {
-    for (u32 cpu = 0; cpu < MEMORY_CPUS; cpu++) {
-        if (page->users[cpu] != 0 && shadow->memory->mmu[cpu] != NULL)
-            tlb_revoke_contexts(shadow->memory->mmu[cpu], page->users[cpu]);
-        page->users[cpu] = 0;
-    }
+    memory_revoke_contexts(shadow->memory, page->users);
+    memset(page->users, 0, sizeof(page->users));
 }
 
 void page_revoke(struct shadow *shadow, struct shadow_page *page)
@@ -327,7 +308,7 @@ static bool leaves_drop(struct shadow *shadow, const struct shadow_page *second,
         next = page->link[i].next;
         if (((page->spt[i] ^ spte) & SPTE_ADDRESS) != 0)
             continue;
-        slot_replace(shadow, page, i, 0);
+        slot_drop(shadow, page, i);
         shadow->stats.leaves_dropped++;
     }
     for (u32 i = slot_has_bytes(slot) ? page_first(shadow, frame) : 0; i != 0 && looks > 0;
@@ -353,24 +334,21 @@ static void slot_revoke(struct shadow *shadow, struct shadow_page *page, u32 slo
         page_revoke(shadow, page);
         return;
     }
-    for (u32 cpu = 0; cpu < MEMORY_CPUS; cpu++) {
-        if (page->users[cpu] != 0 && shadow->memory->mmu[cpu] != NULL)
-            tlb_revoke_page(shadow->memory->mmu[cpu], page->users[cpu],
-                            page->base + ((u64)slot << PAGE_SHIFT));
-    }
+    memory_revoke_page(shadow->memory, page->users, page->base + ((u64)slot << PAGE_SHIFT));
 }
 
-/* Whatever the soft TLB holds because of the old leaf is also true under the new one. A user page
- * that was none is not that: SMEP and SMAP keep the supervisor out. */
+/* Is it a leaf, and whatever the soft TLB holds because of it also true under the new one? A user
+ * page that was none is not that: SMEP and SMAP keep the supervisor out. */
 static bool leaf_covers(u64 spte, u64 old)
 {
     const u64 may_come = RIGHT_WRITE | RIGHT_EXEC | TLB2_DIRTY | TLB2_NO_STAGE2;
 
-    return ((spte ^ old) & ~may_come) == 0 && (old & ~spte) == 0;
+    return !spte_is_child(old) && ((spte ^ old) & ~may_come) == 0 && (old & ~spte) == 0;
 }
 
 /* Write an entry; the first and the last of a page begin and end the watching of its frame. */
-static void slot_set(struct shadow *shadow, struct shadow_page *page, u32 slot, u64 spte)
+static ALWAYS_INLINE void slot_set(struct shadow *shadow, struct shadow_page *page, u32 slot,
+                                   u64 spte)
 {
     const u32 before = page->present;
 
@@ -380,31 +358,44 @@ static void slot_set(struct shadow *shadow, struct shadow_page *page, u32 slot, 
         frame_watch_update(shadow, page->frame);
 }
 
+void slot_drop(struct shadow *shadow, struct shadow_page *page, u32 slot)
+{
+    const u64 old = page->spt[slot];
+    slot_ref *list = list_of(shadow, page, old);
+
+    if (old == 0)
+        return;
+    if (list != NULL)
+        link_remove(shadow, page, slot, list);
+    slot_set(shadow, page, slot, 0);
+    if (spte_is_child(old)) {
+        shadow->changes++;
+        if (page_at(shadow, spte_child(old))->present == 0)
+            return; /* nothing came through it */
+    }
+    slot_revoke(shadow, page, slot, old);
+}
+
 void slot_replace(struct shadow *shadow, struct shadow_page *page, u32 slot, u64 spte)
 {
     const u64 old = page->spt[slot];
-    slot_ref *before = list_of(shadow, page, old), *after = list_of(shadow, page, spte);
+    slot_ref *list;
 
-    if (before != NULL && before != after)
-        link_remove(shadow, page, slot, before);
-    slot_set(shadow, page, slot, spte);
-    if (after != NULL && before != after)
-        link_add(shadow, page, slot, after);
-    if (old == 0)
+    if (old != 0 && leaf_covers(spte, old)) {
+        page->spt[slot] = spte; /* which stays on its list */
         return;
-    if (spte_is_child(old)) {
-        shadow->changes++;
-        /* Nothing came through a child that has no entries. */
-        if (page_at(shadow, spte_child(old))->present != 0)
-            slot_revoke(shadow, page, slot, old);
-    } else if (!leaf_covers(spte, old)) {
-        slot_revoke(shadow, page, slot, old);
     }
+    slot_drop(shadow, page, slot);
+    if (spte == 0)
+        return;
+    slot_set(shadow, page, slot, spte);
+    list = list_of(shadow, page, spte);
+    if (list != NULL)
+        link_add(shadow, page, slot, list);
 }
 
 void slot_link(struct shadow *shadow, struct shadow_page *page, u32 slot, u32 child)
 {
-    slot_replace(shadow, page, slot, 0);
     slot_replace(shadow, page, slot, (u64)child << PAGE_SHIFT | SPTE_PRESENT);
 }
 

@@ -10,7 +10,7 @@
 #ifndef MMU_SHADOW_SHADOW_H
 #define MMU_SHADOW_SHADOW_H
 
-#include "base/types.h"
+#include "mmu/walk.h"
 
 #include <stddef.h>
 
@@ -19,8 +19,6 @@ struct memory;
 struct mmu_state;
 struct nested_walk;
 struct shadow;
-struct translation;
-struct walk_above;
 
 enum shadow_sync {
     SYNC_STRICT, /* coherent; level-1 pages that are written often go unsync until their next use */
@@ -71,15 +69,25 @@ u64 shadow_quota(const struct shadow *shadow);
 
 /* Translate in the current context: data as in mmu/tlb.h's level 2. false: ask a real walk. */
 MUST_CHECK bool shadow_lookup(struct mmu_state *s, u64 va, u64 *data);
-/* What the lookup before found out about a walk of the same address in the first stage, so that
- * walk_last() will do. */
-MUST_CHECK bool shadow_above(struct mmu_state *s, struct walk_above *above);
+/* A walk of the first stage from the page of level 1 on where the lookup before ended: its last
+ * entry is all that is left to read. */
+struct shadow_last {
+    const struct shadow_page *page;
+    u8 *host; /* where the entry is */
+    bool fixed; /* in ROM: no flag can be set */
+    u64 entry;
+    enum walk_stop stop; /* WALK_DONE, WALK_NOT_PRESENT or WALK_RESERVED_BIT */
+    u64 data; /* if done: as of shadow_lookup(), without what a second stage says */
+};
+/* false: the lookup of this address ended elsewhere. */
+MUST_CHECK bool shadow_last(struct mmu_state *s, u64 va, struct shadow_last *last);
 /* May a flag be set in the table where that walk is, whose second stage keeps none itself? false:
  * ask a real walk. */
 MUST_CHECK bool shadow_may_set(struct mmu_state *s, const struct accessor *who);
-/* Enter what that found (t: of both stages). false: the way to the last table does not stand. */
-MUST_CHECK bool shadow_fetch_last(struct mmu_state *s, u64 va, const struct translation *t,
-                                  bool write);
+/* Enter what that found, through both stages. false: the way to the page does not stand any more.
+ */
+MUST_CHECK bool shadow_fetch_last(struct mmu_state *s, u64 va, const struct shadow_last *last,
+                                  u64 data);
 /* Enter what a real walk found. false: it may not be cached (a table outside RAM, or changing
  * while it is read). */
 MUST_CHECK bool shadow_fetch(struct mmu_state *s, u64 va, const struct translation *t, bool write);

@@ -172,11 +172,17 @@ static ALWAYS_INLINE u32 guest_offset(union shadow_role role, u32 slot)
     return (role.quadrant * (SLOTS / 2) + slot / 2) * 4;
 }
 
+/* The guest entry behind a slot, and where it is. */
+static ALWAYS_INLINE u8 *slot_host(const struct shadow *shadow, const struct shadow_page *page,
+                                   u32 slot)
+{
+    return shadow->memory->bytes + page->frame * PAGE_SIZE + guest_offset(page->role, slot);
+}
+
 static ALWAYS_INLINE u64 slot_entry(const struct shadow *shadow, const struct shadow_page *page,
                                     u32 slot)
 {
-    return load_le(shadow->memory->bytes + page->frame * PAGE_SIZE + guest_offset(page->role, slot),
-                   page->role.has_4_byte_gpte ? 4 : 8);
+    return pt_load(slot_host(shadow, page, slot), page->role.has_4_byte_gpte ? 4 : 8);
 }
 
 /* ---- page.c ---- */
@@ -198,9 +204,25 @@ static ALWAYS_INLINE slot_ref *leaf_list(struct shadow *shadow, u64 leaf)
     return &shadow->leaves[(leaf & SPTE_ADDRESS) * 0x9e3779b97f4a7c15 >> (64 - LEAF_HASH_BITS)];
 }
 
+static ALWAYS_INLINE u32 chain_search(const struct shadow *shadow, u32 index, u64 frame)
+{
+    while (index != 0 && page_at(shadow, index)->frame != frame)
+        index = page_at(shadow, index)->hash_next;
+    return index;
+}
+
 /* The first or next page at a frame, whatever its role; 0: none. */
-u32 page_first(const struct shadow *shadow, u64 frame);
-u32 page_next(const struct shadow *shadow, u32 index);
+static ALWAYS_INLINE u32 page_first(const struct shadow *shadow, u64 frame)
+{
+    return chain_search(shadow, shadow->hash[hash_of(frame)], frame);
+}
+
+static ALWAYS_INLINE u32 page_next(const struct shadow *shadow, u32 index)
+{
+    const struct shadow_page *page = page_at(shadow, index);
+
+    return chain_search(shadow, page->hash_next, page->frame);
+}
 
 u32 page_find(struct shadow *shadow, u64 frame, union shadow_role role);
 /* There must be room: page_reserve(). */
@@ -215,6 +237,7 @@ void block_give(struct shadow *shadow, void *block);
 /* The only way to change an entry: what was there is dropped first, and the soft-TLB entries that
  * came through it are revoked unless the new one grants the same. */
 void slot_replace(struct shadow *shadow, struct shadow_page *page, u32 slot, u64 spte);
+void slot_drop(struct shadow *shadow, struct shadow_page *page, u32 slot);
 void slot_link(struct shadow *shadow, struct shadow_page *page, u32 slot, u32 child);
 /* Revoke everything that came through a page. */
 void page_revoke(struct shadow *shadow, struct shadow_page *page);

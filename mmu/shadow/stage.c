@@ -46,7 +46,7 @@ void domains_renew(struct shadow *shadow, u64 domains)
         shadow->domain[domain].number = 0;
         shadow->changes++;
         shadow->stats.domains_renewed++;
-        for (u32 cpu = 0; cpu < MEMORY_CPUS; cpu++) {
+        for (u32 cpu = 0; cpu < shadow->memory->mmus; cpu++) {
             struct mmu_state *s = shadow->memory->mmu[cpu];
 
             if (s != NULL)
@@ -59,7 +59,7 @@ void domains_renew(struct shadow *shadow, u64 domains)
 static void domain_end(struct shadow *shadow, u32 domain)
 {
     domains_renew(shadow, BIT(domain));
-    for (u32 cpu = 0; cpu < MEMORY_CPUS; cpu++) {
+    for (u32 cpu = 0; cpu < shadow->memory->mmus; cpu++) {
         struct mmu_state *s = shadow->memory->mmu[cpu];
 
         for (u32 c = 0; s != NULL && c < TLB_CONTEXTS; c++) {

@@ -14,14 +14,25 @@ struct store {
     u32 offset, size;
 };
 
-/* Do bytes first..first+bytes-1 of the frame change? */
-static bool changes(const struct store *store, u32 first, u32 bytes)
+/* Does the entry of 4 or 8 bytes at `first` change? */
+static ALWAYS_INLINE bool changes(const struct store *store, u32 first, u32 bytes)
 {
     const u32 start = first > store->offset ? first : store->offset;
     const u32 stop =
         first + bytes < store->offset + store->size ? first + bytes : store->offset + store->size;
 
+    if (likely(stop - start == bytes))
+        return pt_load(store->old + first, bytes) !=
+               pt_load(store->from + (first - store->offset), bytes);
     return memcmp(store->old + start, store->from + (start - store->offset), stop - start) != 0;
+}
+
+static ALWAYS_INLINE void drop_slot(struct shadow *shadow, struct shadow_page *page, u32 slot)
+{
+    if (page->spt[slot] == 0)
+        return;
+    slot_drop(shadow, page, slot);
+    shadow->stats.slots_dropped++;
 }
 
 /* Drop the slots of one guest entry, by its index in the table. false: it is in another quadrant.
@@ -43,27 +54,37 @@ static bool drop_entry(struct shadow *shadow, struct shadow_page *page, u32 entr
         count = SLOTS / slice;
         first = entry % slice * count;
     }
-    for (u32 slot = first; slot < first + count; slot++) {
-        if (page->spt[slot] == 0)
-            continue;
-        slot_replace(shadow, page, slot, 0);
-        shadow->stats.slots_dropped++;
-    }
+    for (u32 slot = first; slot < first + count; slot++)
+        drop_slot(shadow, page, slot);
     return true;
 }
 
-/* Drop what the store changes. true: something changes in this page's slice of the table. */
-static bool drop_changed(struct shadow *shadow, struct shadow_page *page, const struct store *store)
+static NOINLINE bool drop_entries(struct shadow *shadow, struct shadow_page *page,
+                                  const struct store *store)
 {
-    const u32 bytes = page->role.has_4_byte_gpte ? 4 : 8;
-    const u32 last = (store->offset + store->size - 1) / bytes;
+    const u32 shift = page->role.has_4_byte_gpte ? 2 : 3;
+    const u32 last = (store->offset + store->size - 1) >> shift;
     bool any = false;
 
-    for (u32 entry = store->offset / bytes; entry <= last; entry++) {
-        if (changes(store, entry * bytes, bytes))
+    for (u32 entry = store->offset >> shift; entry <= last; entry++) {
+        if (changes(store, entry << shift, 1u << shift))
             any |= drop_entry(shadow, page, entry);
     }
     return any;
+}
+
+/* Drop what the store changes. true: something changes in this page's slice of the table. */
+static ALWAYS_INLINE bool drop_changed(struct shadow *shadow, struct shadow_page *page,
+                                       const struct store *store)
+{
+    if (page->role.has_4_byte_gpte || is_pdpt(page->role) || store->size != 8 ||
+        store->offset % 8 != 0)
+        return drop_entries(shadow, page, store);
+    /* One entry and one slot: nearly all stores. */
+    if (load_le(store->old + store->offset, 8) == load_le(store->from, 8))
+        return false;
+    drop_slot(shadow, page, store->offset / 8);
+    return true;
 }
 
 /* Let all pages of the frame go unsync, which are of level 1. Marking one may zap another. */
@@ -98,7 +119,7 @@ static bool store_to_page(struct shadow *shadow, u32 index, const struct store *
     struct shadow_page *page = page_at(shadow, index);
 
     if (shadow->options.sync == SYNC_LAZY && !frame_has_higher(shadow, page->frame))
-        return changes(store, store->offset, store->size);
+        return memcmp(store->old + store->offset, store->from, store->size) != 0;
     if (drop_changed(shadow, page, store))
         page->stores += FLOOD_WEIGHT;
     else if (page->role.level > 1)
@@ -143,21 +164,26 @@ void shadow_store(struct shadow *shadow, u64 frame, u32 offset, const u8 *from, 
     }
 }
 
-void shadow_set_bits(struct shadow *shadow, u64 frame, u32 offset, u32 bytes, u64 bits)
+/* To some page of the frame they are no such flags: an ordinary store. */
+static NOINLINE void store_bits(struct shadow *shadow, u64 frame, u32 offset, u32 bytes, u64 bits)
 {
     u8 after[8];
 
+    pt_store(after, pt_load(shadow->memory->bytes + frame * PAGE_SIZE + offset, bytes) | bits,
+             bytes);
+    shadow_store(shadow, frame, offset, after, bytes);
+}
+
+void shadow_set_bits(struct shadow *shadow, u64 frame, u32 offset, u32 bytes, u64 bits)
+{
     for (u32 i = page_first(shadow, frame); i != 0; i = page_next(shadow, i)) {
         const union shadow_role role = page_at(shadow, i)->role;
         const struct pt_format *f = &pt_formats[role.fmt];
         const u64 kept = role.ad_disabled || is_pdpt(role) ? 0 : f->accessed | f->dirty;
 
-        if (role.direct || (f->entry_bytes == bytes && (bits & ~kept) == 0))
-            continue;
-        /* To this page they are no such flags: an ordinary store. */
-        store_le(after, load_le(shadow->memory->bytes + frame * PAGE_SIZE + offset, bytes) | bits,
-                 bytes);
-        shadow_store(shadow, frame, offset, after, bytes);
-        return;
+        if (!role.direct && (f->entry_bytes != bytes || (bits & ~kept) != 0)) {
+            store_bits(shadow, frame, offset, bytes, bits);
+            return;
+        }
     }
 }

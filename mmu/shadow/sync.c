@@ -57,13 +57,8 @@ static void revoke_entries(struct shadow *shadow, struct shadow_page *page)
         return;
     }
     for (u32 slot = 0; slot < SLOTS; slot++) {
-        if (page->spt[slot] == 0)
-            continue;
-        for (u32 cpu = 0; cpu < MEMORY_CPUS; cpu++) {
-            if (page->users[cpu] != 0 && shadow->memory->mmu[cpu] != NULL)
-                tlb_revoke_page(shadow->memory->mmu[cpu], page->users[cpu],
-                                page->base + ((u64)slot << PAGE_SHIFT));
-        }
+        if (page->spt[slot] != 0)
+            memory_revoke_page(shadow->memory, page->users, page->base + ((u64)slot << PAGE_SHIFT));
     }
     memset(page->users, 0, sizeof(page->users));
 }
@@ -183,6 +178,6 @@ void shadow_flush_page(struct mmu_state *s, u64 va)
         struct shadow_page *page = page_at(shadow, shadow->unsync[i].page);
 
         if (shadow->unsync[i].page != 0)
-            slot_replace(shadow, page, slot_of(va, 1), 0);
+            slot_drop(shadow, page, slot_of(va, 1));
     }
 }

@@ -59,7 +59,7 @@ MUTATIONS = [Mutation(*fields) for fields in (
     # ---- what entries say ----
     (FETCH, "    return (rights & role.access) | (dirty ?", "    return rights | (dirty ?",
      "leaf_access", "rights of the levels above are forgotten"),
-    (FETCH, "(dirty ? (u64)TLB2_DIRTY : 0) | second_bits;", "(u64)(dirty | 1) * TLB2_DIRTY | second_bits;",
+    (FETCH, "(dirty ? (u64)TLB2_DIRTY : 0) | TLB2_NO_STAGE2;", "(u64)(dirty | 1) * TLB2_DIRTY | TLB2_NO_STAGE2;",
      "leaf_dirty", "writes that do not set D"),
     (FETCH, "    leaf |= f->keys && !role.stage2 ? bits_get(entry, 62, 59) << TLB2_KEY_SHIFT : 0;\n", "", "leaf_key",
      "prefetched pages have no protection key"),
@@ -77,9 +77,12 @@ MUTATIONS = [Mutation(*fields) for fields in (
     # ---- who used what ----
     (FETCH, "    page_use_any(s, page, at); /* after the slot changed, which revokes */\n", "", "fetch_without_use",
      "the page that mapped an access does not know of it"),
-    (FETCH, "        page_use_second(s, page);\n    else\n        page_use(s, page, at);\n    return page;",
-     "        page_use_second(s, page);\n    return page;", "lookup_without_use",
+    (FETCH, "        page_use_second(s, page);\n    else\n        page_use(s, page, at);\n    *found = leaf_at(1, spte, at);",
+     "        page_use_second(s, page);\n    *found = leaf_at(1, spte, at);", "lookup_without_use",
      "pages that answered from the shadow do not know of it"),
+    (FETCH, "    page_use_any(s, page, at);\n    *found = leaf_at(page->role.level, spte, at);",
+     "    *found = leaf_at(page->role.level, spte, at);", "descend_without_use",
+     "the same where the way to the page was not known"),
     (FETCH, "        page_use_any(s, page, found->at); /* after the slot changed, which revokes */\n", "",
      "build_without_use", "tables above do not know who came through"),
     (FETCH, "    } else if (page->base != base) {\n        page->mixed = true;", "    } else if (page->base != base) {",
@@ -89,16 +92,19 @@ MUTATIONS = [Mutation(*fields) for fields in (
      "single pages are revoked at one place of several"),
     (SYNC, "    if (page->mixed || page->present > REVOKE_SINGLY) {", "    if (page->present > REVOKE_SINGLY) {",
      "unsync_revoke_mixed", "the same when going unsync"),
-    (PAGE, "    for (u32 cpu = 0; cpu < MEMORY_CPUS; cpu++) {\n"
-     "        if (page->users[cpu] != 0 && shadow->memory->mmu[cpu] != NULL)\n            tlb_revoke_contexts",
+    ("mmu/tlb.c", "    for (u32 cpu = 0; cpu < memory->mmus; cpu++) {\n"
+     "        if (contexts[cpu] != 0 && memory->mmu[cpu] != NULL)\n            tlb_revoke_contexts",
      "    for (u32 cpu = 0; cpu < 1; cpu++) {\n"
-     "        if (page->users[cpu] != 0 && shadow->memory->mmu[cpu] != NULL)\n            tlb_revoke_contexts",
-     "revoke_one_cpu",
-     "other CPUs keep what was revoked"),
-    (PAGE, "        if (page_at(shadow, spte_child(old))->present != 0)\n            slot_revoke(shadow, page, slot, old);",
-     "", "no_revoke_of_children", "what came through a dropped child stays"),
-    (PAGE, "    } else if (!leaf_covers(spte, old)) {\n        slot_revoke(shadow, page, slot, old);\n    }", "    }",
-     "no_revoke_of_leaves", "what came through a dropped leaf stays"),
+     "        if (contexts[cpu] != 0 && memory->mmu[cpu] != NULL)\n            tlb_revoke_contexts",
+     "revoke_one_cpu", "other CPUs keep what was revoked"),
+    ("mmu/tlb.c", "    for (u32 cpu = 0; cpu < memory->mmus; cpu++) {\n"
+     "        if (contexts[cpu] != 0 && memory->mmu[cpu] != NULL)\n            tlb_revoke_page",
+     "    for (u32 cpu = 0; cpu < 1; cpu++) {\n"
+     "        if (contexts[cpu] != 0 && memory->mmu[cpu] != NULL)\n            tlb_revoke_page",
+     "revoke_page_of_one_cpu", "other CPUs keep a page that was revoked"),
+    (PAGE, "        if (page_at(shadow, spte_child(old))->present == 0)\n            return;", "        return;", "no_revoke_of_children", "what came through a dropped child stays"),
+    (PAGE, "            return; /* nothing came through it */\n    }\n    slot_revoke(shadow, page, slot, old);\n",
+     "            return; /* nothing came through it */\n        slot_revoke(shadow, page, slot, old);\n    }\n", "no_revoke_of_leaves", "what came through a dropped leaf stays"),
     (PAGE, "    const u64 may_come = RIGHT_WRITE | RIGHT_EXEC | TLB2_DIRTY | TLB2_NO_STAGE2;",
      "    const u64 may_come = RIGHT_WRITE | RIGHT_EXEC | RIGHT_USER | TLB2_DIRTY | TLB2_NO_STAGE2;", "user_covers_supervisor",
      "a page that becomes a user page is kept from nobody"),
@@ -106,8 +112,8 @@ MUTATIONS = [Mutation(*fields) for fields in (
     # ---- watching and stores ----
     (PAGE, "        memory_watch(memory, frame, FRAME_SHADOW);", "        memory->frames[frame].flags |= FRAME_SHADOW;",
      "watch_leaves_write_tags", "stores through write tags are not seen"),
-    (STORE, "    const u32 last = (store->offset + store->size - 1) / bytes;",
-     "    const u32 last = store->offset / bytes;", "store_first_entry",
+    (STORE, "    const u32 last = (store->offset + store->size - 1) >> shift;",
+     "    const u32 last = store->offset >> shift;", "store_first_entry",
      "of a store over several entries the first is dropped"),
     (STORE, "        count = SLOTS / slice;\n        first = entry % slice * count;",
      "        first = entry % slice * (SLOTS / slice);", "store_one_half",
@@ -118,13 +124,13 @@ MUTATIONS = [Mutation(*fields) for fields in (
      "unsync_under_table", "a frame that is a higher table, too, goes unwatched"),
     (STORE, "    if (shadow->options.sync == SYNC_LAZY && !frame_has_higher(shadow, page->frame))",
      "    if (shadow->options.sync == SYNC_LAZY)", "lazy_higher", "higher tables are not coherent"),
-    (STORE, "        if (role.direct || (f->entry_bytes == bytes && (bits & ~kept) == 0))",
-     "        if (role.direct || (bits & ~kept) == 0)", "foreign_flags",
+    (STORE, "        if (!role.direct && (f->entry_bytes != bytes || (bits & ~kept) != 0)) {",
+     "        if (!role.direct && (bits & ~kept) != 0) {", "foreign_flags",
      "A and D of another entry size change what an entry means"),
 
     # ---- unsync ----
     (FETCH, "        if (unlikely(page->unsync != 0) && shadow->options.sync == SYNC_STRICT &&\n"
-     "            !sync_page(s, page_index(shadow, page), false))\n            return NULL;\n", "",
+     "            !sync_page(s, page_index(shadow, page), false))\n            return false;\n", "",
      "lookup_without_sync", "an unsync page answers as it was"),
     (FETCH, " && linked->unsync == 0)", ")", "fetch_without_sync", "entries are added to a page out of step"),
     (SYNC, "        memcpy(u->snapshot, table, PAGE_SIZE);\n    else", "        (void)u;\n    else",
@@ -146,7 +152,7 @@ MUTATIONS = [Mutation(*fields) for fields in (
      "        if (index != 0)", "flush_foreign", "a flush refreshes pages of other contexts"),
     (SYNC, "    shadow->stats.flushes++;\n    sync_reachable(s, false);\n", "    shadow->stats.flushes++;\n",
      "flush_nothing", "a flush flushes nothing"),
-    (SYNC, "            slot_replace(shadow, page, slot_of(va, 1), 0);", "            (void)page;", "invlpg_nothing",
+    (SYNC, "            slot_drop(shadow, page, slot_of(va, 1));", "            (void)page;", "invlpg_nothing",
      "INVLPG flushes nothing"),
 
     # ---- life of pages ----
@@ -163,7 +169,7 @@ MUTATIONS = [Mutation(*fields) for fields in (
     (PAGE, "    unsync_forget(shadow, page);\n", "", "zap_keeps_unsync", "the unsync set names a page that is gone"),
     (PAGE, "    const u32 wanted = FETCH_PAGES * 2;", "    const u32 wanted = FETCH_PAGES;", "reserve_too_little",
      "a fetch needs two blocks for a page with links"),
-    (PAGE, "    return ((spte ^ old) & ~may_come) == 0 && (old & ~spte) == 0;", "    return ((spte ^ old) & ~may_come) == 0;",
+    (PAGE, " && ((spte ^ old) & ~may_come) == 0 && (old & ~spte) == 0;", " && ((spte ^ old) & ~may_come) == 0;",
      "lost_rights_cover", "a page that loses a right is kept writable"),
 
     # ---- second stages and combined pages ----
@@ -206,9 +212,9 @@ MUTATIONS = [Mutation(*fields) for fields in (
      "a walk that breaks its own second stage is entered"),
     (FETCH, "    return enter(s, &found) && context_ndom(s) == ndom;", "    (void)ndom;\n    return enter(s, &found);",
      "renewal_during_fetch", "what was entered under the old number is in the soft TLB"),
-    (FETCH, "    return leaf_combine(leaf, second);", "    return leaf;", "derive_without_second",
+    (FETCH, "    return tlb2_join(leaf, second);", "    return leaf;", "derive_without_second",
      "a refreshed leaf leads to the nested-physical address"),
-    (FETCH, "    const u64 from_second = SPTE_ADDRESS | second_bits;", "    const u64 from_second = SPTE_ADDRESS;",
+    ("mmu/tlb.h", "BITS(51, PAGE_SHIFT) | TLB2_NO_STAGE2;", "BITS(51, PAGE_SHIFT);",
      "derive_without_rights2", "a refreshed leaf has all rights in the second stage"),
     (FETCH, "    struct shadow_page *page = reached ? root_page(s, true, at) : NULL;",
      "    struct shadow_page *page = reached || at != 0 ? root_page(s, true, at) : NULL;", "beyond_reach",
@@ -227,12 +233,10 @@ MUTATIONS = [Mutation(*fields) for fields in (
      "a walk goes on from a page to which the way is gone"),
     (FETCH, "page->role.direct || page->unsync != 0)\n        return NULL;", "page->role.direct)\n        return NULL;",
      "last_unsync", "a walk goes on from a page that is out of step"),
-    (FETCH, " && place->changes == shadow->changes))", "))", "place_after_changes", "a lookup begins where the way is gone"),
+    (FETCH, " || place->changes != shadow->changes ||", " ||", "place_after_changes", "a lookup begins where the way is gone"),
     (FETCH, "(second ? SHADOW_PLACES / 2 : 0u);", "(second ? 0u : 0u);", "place_of_either_stage",
      "linear and nested-physical addresses are taken for each other"),
     (FETCH, "STAMP_BITS | s->context[s->current].stamp;", "STAMP_BITS | 1u;", "place_of_any_context", "contexts share ways"),
-    (FETCH, "    above->granted = page->role.access;", "    above->granted = RIGHTS_ALL;", "above_grants_all",
-     "rights above the last table are forgotten"),
     (FETCH, "        child->fixed = t->step[i + 1].fixed;\n", "", "rom_is_written", "flags are set in tables in ROM"),
     ("mmu/nested.c", "    if (rights2_allow(n->who, access, rights, t->rights))\n        return log_dirty(n, at, access, t);",
      "    if (rights2_allow(n->who, access, rights, t->rights)) {\n        walk_commit(n->second, t, (access & ACCESS_WRITE) != 0);\n"
@@ -247,7 +251,7 @@ MUTATIONS = [Mutation(*fields) for fields in (
      "flags_by_another_way", "the right to set a flag is asked of another address of the table"),
     (PAGE, "        shadow->changes++; /* a walk under way must not enter what it learned here */\n", "",
      "drop_leaves_unnoticed", "a walk enters what went away while it went on"),
-    (PAGE, "        slot_replace(shadow, page, i, 0);\n        shadow->stats.leaves_dropped++;",
+    (PAGE, "        slot_drop(shadow, page, i);\n        shadow->stats.leaves_dropped++;",
      "        shadow->stats.leaves_dropped++;", "leaves_kept", "combined leaves outlive the second stage's"),
     (PAGE, "        if (page_at(shadow, i)->role.combined && !page_at(shadow, i)->role.direct)\n"
      "            page_zap(shadow, i);\n", "", "tables_kept",
@@ -263,6 +267,6 @@ MUTATIONS = [Mutation(*fields) for fields in (
      "a walk goes on where another address led"),
     (FETCH, "        if (t->step[i].host == NULL)\n            return false;", "        if (t->steps == 0)\n            return false;",
      "table_in_device", "tables in devices are cached"),
-    (FETCH, "    return ((load_le(step->host, f->entry_bytes) ^ step->entry) & ~flags) == 0;",
+    (FETCH, "    return ((pt_load(host, f->entry_bytes) ^ entry) & ~flags) == 0;",
      "    return f != NULL && flags < ~(u64)0;", "not_read_again", "what changes between walk and fetch is entered"),
 )]
