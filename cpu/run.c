@@ -8,6 +8,7 @@
  * again alone (EVENT_REDO).
  */
 #include "cpu/block.h"
+#include "cpu/encoding.h"
 #include "cpu/engine.h"
 #include "cpu/event.h"
 #include "cpu/isa/fpu.h"
@@ -54,6 +55,13 @@ const struct insn *leave_event(struct vcpu *v, const struct insn *in)
     return NULL;
 }
 
+/* Nothing to load, to wait for or to store. */
+static ALWAYS_INLINE bool without_operands(const struct insn *in)
+{
+    return row_of(in->def)->count == 0 && (in->prefix & PREFIX_MEM) == 0 &&
+           (in->def->attr & (MMX | X87_WAIT)) == 0;
+}
+
 static NOINLINE bool generic_exec(struct vcpu *v, const struct insn *in)
 {
     struct operands x;
@@ -63,7 +71,10 @@ static NOINLINE bool generic_exec(struct vcpu *v, const struct insn *in)
     v->insn_rip = insn_rip(v, in) & v->la_mask;
     v->next_rip = insn_next_rip(v, in) & v->la_mask;
     v->current = (in->def->attr & STRING) != 0 ? NULL : in;
-    done = operands_load(v, in, &x) && in->def->exec(v, in, &x) && operands_store(v, in, &x);
+    if (without_operands(in))
+        done = in->def->exec(v, in, &x);
+    else
+        done = operands_load(v, in, &x) && in->def->exec(v, in, &x) && operands_store(v, in, &x);
     v->current = NULL;
     return done;
 }

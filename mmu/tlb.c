@@ -86,8 +86,9 @@ static struct tlb_entry *bank_ready(struct mmu_state *s, u32 class)
         (role.pke && bank->pkru != s->pkru) || (role.pks && bank->pkrs != s->pkrs);
 
     if (likely(bank->stamp == context->stamp && !other_keys)) {
-        if (unlikely(bank->write_epoch != s->memory->write_epoch))
-            bank_clear_writes(bank, entry);
+        if (likely(bank->write_epoch == s->memory->write_epoch))
+            return entry;
+        bank_clear_writes(bank, entry);
     } else {
         bank_clear(bank, entry);
         s->stats.bank_clears++;
