@@ -453,8 +453,8 @@ static bool join_second(struct mmu_state *s, const struct request *r, u64 *data)
  * Where the lookup ended at the last table of the (first) stage, its entry is all there is to read.
  * false: more is.
  */
-static NOINLINE bool refill_by_last(struct mmu_state *s, const struct request *r,
-                                    struct target *target, enum refill *refill)
+static bool refill_by_last(struct mmu_state *s, const struct request *r, struct target *target,
+                           enum refill *refill)
 {
     const struct pt_rules *rules = &s->context[s->current].first.rules;
     const bool write = (r->access & ACCESS_WRITE) != 0;
@@ -565,6 +565,23 @@ static bool canonical(const struct pt_format *format, u64 va)
     return format->linear_bits == 32 || (u64)((i64)(va << above) >> above) == va;
 }
 
+/* What level 2 does not know. */
+static NOINLINE enum refill refill_by_tables(struct mmu_state *s, const struct request *r,
+                                             struct target *target)
+{
+    if (s->memory->shadow != NULL) {
+        enum refill refill;
+
+        if (refill_by_shadow(s, r, target))
+            return REFILL_OK;
+        if (refill_by_last(s, r, target, &refill))
+            return refill;
+    }
+    if (unlikely(context_nested(s)))
+        return refill_by_nested_walk(s, r, target);
+    return refill_by_walk(s, r, target);
+}
+
 enum refill mmu_refill(struct mmu *mmu, u64 va, u32 access, struct target *target)
 {
     struct mmu_state *s = mmu->impl;
@@ -586,17 +603,7 @@ enum refill mmu_refill(struct mmu *mmu, u64 va, u32 access, struct target *targe
         return REFILL_NONCANONICAL;
     if (likely(refill_by_tlb2(s, &r, target)))
         return REFILL_OK;
-    if (s->memory->shadow != NULL) {
-        enum refill refill;
-
-        if (refill_by_shadow(s, &r, target))
-            return REFILL_OK;
-        if (refill_by_last(s, &r, target, &refill))
-            return refill;
-    }
-    if (unlikely(context_nested(s)))
-        return refill_by_nested_walk(s, &r, target);
-    return refill_by_walk(s, &r, target);
+    return refill_by_tables(s, &r, target);
 }
 
 static bool probe_nested(const struct mmu_state *s, u64 va, u64 *gpa)
