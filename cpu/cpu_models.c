@@ -151,7 +151,7 @@ static const u8 set_v3[] = {
     F_SMEP, F_SMAP, F_RDRAND, F_RDSEED, F_AES, F_PCLMUL, F_ADX, F_ALWAYS};
 static const u8 set_built[] = {
     F_SHA, F_UMIP, F_PKU, F_PKS, F_LA57, F_RDPID, F_FSRM, F_CLFLUSHOPT, F_CLWB, F_ALWAYS};
-static const u8 set_amd_built[] = {F_PCID, F_INVPCID, F_GMET, F_ALWAYS};
+static const u8 set_amd_built[] = {F_PCID, F_INVPCID, F_TSC_ADJUST, F_GMET, F_ALWAYS};
 static const u8 set_qemu64[] = {F_SSE3, F_CX16, F_LAHF, F_X2APIC, F_ALWAYS};
 
 #define INTEL "GenuineIntel"
