@@ -319,15 +319,16 @@ static enum attempt attempt(struct vcpu *v, const struct delivery *d)
 
 enum severity { BENIGN, CONTRIBUTORY, PAGE_FAULT, DOUBLE_FAULT };
 
-/* SDM Vol 3A table 6-4. */
-static enum severity severity(const struct event *e)
+/* SDM Vol 3A table 6-4; #SX: APM Vol 2 15.28. */
+static enum severity severity(u32 vector)
 {
-    switch (e->vector) {
+    switch (vector) {
     case VEC_DE:
     case VEC_TS:
     case VEC_NP:
     case VEC_SS:
-    case VEC_GP: return CONTRIBUTORY;
+    case VEC_GP:
+    case VEC_SX: return CONTRIBUTORY;
     case VEC_PF:
     case VEC_VE: return PAGE_FAULT;
     case VEC_DF: return DOUBLE_FAULT;
@@ -338,7 +339,7 @@ static enum severity severity(const struct event *e)
 /* SDM Vol 3A table 6-5: what the second of two exceptions turns into. False: shutdown. */
 static bool combine(enum severity first, struct event *second)
 {
-    const enum severity then = severity(second);
+    const enum severity then = severity(second->vector);
 
     if (first == DOUBLE_FAULT && then != BENIGN)
         return false;
@@ -449,11 +450,10 @@ static bool exit_for(struct vcpu *v, const struct event *e)
     return true;
 }
 
-/* Deliver an exception and whatever comes of it. */
-static void deliver_chain(struct vcpu *v, struct event e)
+/* Deliver an exception and whatever comes of it. first: of what was being delivered when it came.
+ */
+static void deliver_chain(struct vcpu *v, struct event e, enum severity first)
 {
-    enum severity first = BENIGN;
-
     for (unsigned length = 0;; length++) {
         if (exit_for(v, &e))
             break;
@@ -464,7 +464,9 @@ static void deliver_chain(struct vcpu *v, struct event e)
             break;
         }
         if (e.vector == VEC_DF) {
-            v->vectoring = (struct vectoring){0};
+            /* With SVM the exit tells the first exception: APM Vol 2 15.7.3. */
+            if (!in_svm_guest(v))
+                v->vectoring = (struct vectoring){0};
             if (exit_for(v, &e))
                 break;
         }
@@ -474,7 +476,7 @@ static void deliver_chain(struct vcpu *v, struct event e)
             virt_exit(v);
             break;
         }
-        first = severity(&e);
+        first = severity(e.vector);
         e = v->event;
     }
     end_vectoring(v);
@@ -488,7 +490,7 @@ void event_deliver_nested(struct vcpu *v)
     v->alone = true;
     v->debug_hits = 0;
     v->no_step = false;
-    deliver_chain(v, e);
+    deliver_chain(v, e, BENIGN);
     v->event.kind = EVENT_NONE;
     v->alone = alone;
 }
@@ -510,6 +512,15 @@ void event_deliver_exception(struct vcpu *v)
     vmx_after_step(v);
 }
 
+/* An injected exception counts as one that the guest has raised: SDM Vol 3C 27.6.1, APM Vol 2
+ * 15.20. */
+static enum severity vectoring_severity(u32 info)
+{
+    const bool exception = (info & INFO_TYPE) >> 8 == (u32)TYPE_HARDWARE_EXCEPTION;
+
+    return exception ? severity(info & INFO_VECTOR) : BENIGN;
+}
+
 /* An event that no instruction raised; v->vectoring says what it is. */
 static void deliver_external(struct vcpu *v, const struct delivery *d)
 {
@@ -528,7 +539,7 @@ static void deliver_external(struct vcpu *v, const struct delivery *d)
     if (result != ATTEMPT_DONE && v->event.kind == EVENT_EXIT)
         virt_exit(v);
     else if (result != ATTEMPT_DONE)
-        deliver_chain(v, v->event);
+        deliver_chain(v, v->event, vectoring_severity(v->vectoring.info));
     end_vectoring(v);
     v->state.shadow = 0;
     v->event.kind = EVENT_NONE;

@@ -78,10 +78,9 @@ static bool long_mode_protected(const struct vcpu *v, const struct vmcb_save *sa
     return !long_paging(save) || (save->cr0 & CR0_PE) != 0;
 }
 
-/* CS.L and CS.D, bits 9 and 10 of the attributes. */
 static bool cs_one_size(const struct vcpu *v, const struct vmcb_save *save)
 {
-    enum { BOTH = 3 << 9 };
+    enum { BOTH = VMCB_ATTR_L | VMCB_ATTR_D };
 
     (void)v;
     return !long_paging(save) || (save->cs.attr & BOTH) != BOTH;
@@ -113,20 +112,29 @@ static bool iopm_inside(const struct vcpu *v, const struct vmcb_save *save)
     return map_inside(v, control(v)->iopm_base, IOPM_BYTES - 1);
 }
 
-/* Exceptions have vectors below 32, and NMI is none. */
+/* Vectors that are an exception's: APM Vol 2 table 8-1. NMI is none, and 64-bit mode has neither
+ * INTO nor BOUND. */
+static bool is_exception(const struct vmcb_save *save, u32 vector)
+{
+    const u32 reserved = 1u << 9 | 1u << 15 | 1u << 20 | 0x0fc00000 | 1u << 31;
+    const u32 legacy = 1u << VEC_OF | 1u << VEC_BR;
+    const bool is_64 = long_paging(save) && (save->cs.attr & VMCB_ATTR_L) != 0;
+    const u32 none = reserved | 1u << VEC_NMI | (is_64 ? legacy : 0);
+
+    return vector < 32 && (none >> vector & 1) == 0;
+}
+
 static bool injection_valid(const struct vcpu *v, const struct vmcb_save *save)
 {
     const u32 info = control(v)->event_inj;
-    const u32 vector = info & INFO_VECTOR;
 
-    (void)save;
     if ((info & INFO_VALID) == 0)
         return true;
     switch (svm_event_type(info)) {
     case SVM_TYPE_INTR:
     case SVM_TYPE_NMI:
     case SVM_TYPE_SOFT: return true;
-    case SVM_TYPE_EXCEPTION: return vector < 32 && vector != VEC_NMI;
+    case SVM_TYPE_EXCEPTION: return is_exception(save, info & INFO_VECTOR);
     default: return false;
     }
 }
@@ -196,7 +204,7 @@ const struct svm_rule svm_rules[] = {
     {"vmrun_intercept", "VMRUN is intercepted", vmrun_intercepted, CONTROL_FIELD(intercept[4]), "APM Vol 2 15.5.1"},
     {"msrpm_end", "the MSR permissions map ends within the physical addresses", msrpm_inside, CONTROL_FIELD(msrpm_base), "APM Vol 2 15.5.1"},
     {"iopm_end", "the I/O permissions map ends within the physical addresses", iopm_inside, CONTROL_FIELD(iopm_base), "APM Vol 2 15.5.1"},
-    {"injection", "EVENTINJ has a type that exists and a vector that goes with it", injection_valid, CONTROL_FIELD(event_inj), "APM Vol 2 15.20"},
+    {"injection", "EVENTINJ has a type that exists and a vector that goes with it and with the mode", injection_valid, CONTROL_FIELD(event_inj), "APM Vol 2 15.20"},
     {"asid", "the ASID is not 0", asid_nonzero, CONTROL_FIELD(asid), "APM Vol 2 15.5.1"},
     {"virtual_nmi_needs_intercept", "virtual NMIs need the NMI intercept", vnmi_allowed, CONTROL_FIELD(vintr), "APM Vol 2 15.21.10"},
     {"nested_paging_needs_paging", "nested paging needs a host that pages", host_pages, CONTROL_FIELD(np_control), "APM Vol 2 15.25.3"},

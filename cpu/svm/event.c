@@ -60,14 +60,15 @@ void svm_triple_fault(struct vcpu *v)
     svm_exit(v);
 }
 
+/* A virtual NMI stays masked by an IRET that fails: APM Vol 2 15.21.10. */
 void svm_iret(struct vcpu *v)
 {
     struct vmcb_control *c = control(v);
 
-    if ((c->vintr & VINTR_NMI_ENABLE) != 0)
-        c->vintr &= ~(u32)VINTR_NMI_MASK;
-    else
+    if ((c->vintr & VINTR_NMI_ENABLE) == 0)
         v->state.nmi_blocked = 0;
+    else if (v->event.kind == EVENT_NONE)
+        c->vintr &= ~(u32)VINTR_NMI_MASK;
 }
 
 void svm_tpr_write(struct vcpu *v, u64 value)
@@ -104,24 +105,23 @@ void svm_events_enter(struct vcpu *v)
     note_virtual(v);
 }
 
-/* Software interrupts, INT3 and INTO push the nRIP, if there is one: APM Vol 2 15.20. */
+/* #BP and #OF come as from INT3 and INTO; these and software interrupts push the nRIP, if there is
+ * one. An injected NMI blocks no other, unless NMIs are virtual. APM Vol 2 15.20, 15.21.10. */
 static void inject(struct vcpu *v)
 {
     struct svm_state *svm = &v->state.svm;
     struct vmcb_control *c = &svm->control;
     const u32 type = svm_event_type(c->event_inj);
     const u8 vector = type == SVM_TYPE_NMI ? VEC_NMI : (u8)c->event_inj;
-    const bool soft = type == SVM_TYPE_SOFT ||
-                      (type == SVM_TYPE_EXCEPTION && (vector == VEC_BP || vector == VEC_OF));
-    const bool next = soft && has_feature(v, F_NRIP_SAVE);
+    const bool trap = type == SVM_TYPE_EXCEPTION && (vector == VEC_BP || vector == VEC_OF);
+    const bool next = (trap || type == SVM_TYPE_SOFT) && has_feature(v, F_NRIP_SAVE);
+    const u32 as = trap ? (u32)TYPE_SOFTWARE_EXCEPTION : type;
 
     svm->pending &= ~(u32)SVM_PENDING_INJECTION;
     if (type == SVM_TYPE_NMI && (c->vintr & VINTR_NMI_ENABLE) != 0)
         c->vintr |= VINTR_NMI_MASK;
-    else if (type == SVM_TYPE_NMI)
-        v->state.nmi_blocked = 1;
-    event_inject(v, (c->event_inj & ~INFO_VECTOR) | vector, c->event_inj_error,
-                 next ? c->next_rip : v->state.reg[REG_RIP]);
+    event_inject(v, (c->event_inj & (INFO_ERROR_VALID | INFO_VALID)) | as << 8 | vector,
+                 c->event_inj_error, next ? c->next_rip : v->state.reg[REG_RIP]);
 }
 
 /* ---- boundaries ---- */
@@ -150,6 +150,11 @@ static bool virtual_gif(const struct vcpu *v)
     const u32 vintr = v->state.svm.control.vintr;
 
     return (vintr & VINTR_GIF_ENABLE) == 0 ? svm_gif(v) : (vintr & VINTR_GIF) != 0;
+}
+
+static bool physical_nmi_exits(const struct vcpu *v)
+{
+    return v->state.nmi_pending != 0 && svm_nmi_exits(v) && v->state.nmi_blocked == 0 && svm_gif(v);
 }
 
 static bool virtual_nmi_ready(const struct vcpu *v)
@@ -190,9 +195,7 @@ static bool is_ready(const struct vcpu *v, enum boundary place)
     switch (place) {
     case BOUNDARY_FIRST:
         return (s->svm.pending & SVM_PENDING_INJECTION) != 0 || smi_exits(v) || init_exits(v);
-    case BOUNDARY_NMI:
-        return (s->nmi_pending != 0 && svm_nmi_exits(v) && s->nmi_blocked == 0 && svm_gif(v)) ||
-               virtual_nmi_ready(v);
+    case BOUNDARY_NMI: return physical_nmi_exits(v) || virtual_nmi_ready(v);
     case BOUNDARY_INTR:
         return s->intr != 0 && svm_intr_exits(v) && interrupts_enabled(v) && svm_gif(v) &&
                s->activity < ACTIVITY_SHUTDOWN;
@@ -220,11 +223,12 @@ static void wake(struct vcpu *v)
     v->state.mwait = 0;
 }
 
+/* Physical NMIs come first: APM Vol 2 15.21.10. */
 static void take_nmi(struct vcpu *v)
 {
     struct vmcb_control *c = control(v);
 
-    if (!virtual_nmi_ready(v)) {
+    if (physical_nmi_exits(v)) {
         exit_plain(v, SVM_EXIT_NMI);
         return;
     }

@@ -79,6 +79,10 @@ static void record(struct vcpu *v, u8 *ram)
     c->exit_int_info = exit_int_info(&v->vectoring);
     c->exit_int_error = (c->exit_int_info & INFO_ERROR_VALID) != 0 ? v->vectoring.error_code : 0;
     c->event_inj &= ~INFO_VALID;
+    /* A virtual NMI that has not arrived masks no other: APM Vol 2 15.21.10. */
+    if ((c->vintr & VINTR_NMI_ENABLE) != 0 && (c->exit_int_info & INFO_VALID) != 0 &&
+        svm_event_type(c->exit_int_info) == SVM_TYPE_NMI)
+        c->vintr &= ~(u32)VINTR_NMI_MASK;
     c->next_rip = 0;
     if (x->length != 0 && has_feature(v, F_NRIP_SAVE))
         c->next_rip = (v->state.reg[REG_RIP] + x->length) & v->la_mask;

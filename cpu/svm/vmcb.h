@@ -41,6 +41,8 @@ struct vmcb_control {
 _Static_assert(sizeof(struct vmcb_control) == 0xe0, "the control area has no holes");
 
 /* attr: bits 7:0 and 11:8 are the descriptor's 47:40 and 55:52. limit: in bytes. */
+enum vmcb_attr { VMCB_ATTR_L = 1 << 9, VMCB_ATTR_D = 1 << 10 };
+
 struct vmcb_segment {
     u16 selector, attr;
     u32 limit;

@@ -62,6 +62,11 @@ static const struct example examples[] = {
     {"injection", {{EVENTINJ, SET, 4, 0x80000302}}},
     {"injection", {{EVENTINJ, SET, 4, 0x80000320}}},
     {"injection", {{EVENTINJ, SET, 4, 0x80000520}}},
+    {"injection", {{EVENTINJ, SET, 4, 0x80000309}}}, /* vectors that are no exception's */
+    {"injection", {{EVENTINJ, SET, 4, 0x8000030f}}},
+    {"injection", {{EVENTINJ, SET, 4, 0x8000031f}}},
+    {"injection", {{EVENTINJ, SET, 4, 0x80000304}}}, /* INTO and BOUND in 64-bit mode */
+    {"injection", {{EVENTINJ, SET, 4, 0x80000305}}},
     {"asid", {{ASID, SET, 4, 0}}},
     {"virtual_nmi_needs_intercept", {{VINTR, ADD, 4, VINTR_NMI_ENABLE}}},
     {"ncr3_reserved", {{NCR3, ADD, 8, BEYOND}}},

@@ -12,6 +12,27 @@ static void inject(u32 info)
     control.event_inj = info | INFO_VALID;
 }
 
+/* L2 in 32-bit protected mode without paging. */
+static void legacy(void)
+{
+    enum { IDT32 = 0x3000, CODE32 = 0xc9b };
+
+    save.efer &= ~(EFER_LME | EFER_LMA);
+    save.cr0 &= ~CR0_PG;
+    save.cr4 &= ~CR4_PAE;
+    save.cs = (struct vmcb_segment){SEL_CODE0, CODE32, ~0u, 0};
+    save.idtr = (struct vmcb_segment){0, 0, 0x7ff, IDT32};
+    put_value(TSS + 8, SEL_DATA0, 2);
+    for (u32 i = 0; i < 256; i++)
+        put_value(IDT32 + 8 * i, gate_low(SEL_CODE0, HANDLER + 16 * i, 0x8e), 8);
+}
+
+/* A gate of the 64-bit IDT that is not present. */
+static void absent_gate(u8 vector)
+{
+    put_value(IDT + vector * 16u + 5, 0x0e, 1);
+}
+
 /* ---- injection ---- */
 
 START_TEST(injected_exception_comes_before_the_first_instruction)
@@ -58,14 +79,56 @@ START_TEST(injected_software_interrupt_is_checked_against_its_gate)
 }
 END_TEST
 
-START_TEST(injected_nmi_blocks_nmis_until_iret)
+START_TEST(injected_nmi_does_not_block_the_next)
 {
     inject(SVM_TYPE_NMI << 8 | 0x55); /* the vector does not count */
     vmrun();
     at_handler(VEC_NMI);
-    ck_assert_uint_eq(v->state.nmi_blocked, 1);
-    RUN("\x48\xcf", 1);
-    ck_assert_uint_eq(v->state.nmi_blocked, 0);
+    event_signal_nmi(v);
+    put(HANDLER + 16 * VEC_NMI, "\x90", 1);
+    run_more(1);
+    at_handler(VEC_NMI);
+    ck_assert_uint_eq(pushed(0), HANDLER + 16 * VEC_NMI);
+}
+END_TEST
+
+/* INT3 and INTO: APM Vol 2 15.20. */
+START_TEST(injected_bp_and_of_are_checked_against_their_gates)
+{
+    const u32 vector = _i == 0 ? VEC_BP : VEC_OF;
+
+    legacy();
+    inject(SVM_TYPE_EXCEPTION << 8 | vector);
+    save.cpl = 3;
+    save.cs.selector |= 3;
+    save.cs.attr |= ATTR_DPL;
+    vmrun();
+    at_handler(VEC_GP);
+    ck_assert_uint_eq(pushed(0), vector * 8 + 2); /* EXT is 0 */
+}
+END_TEST
+
+/* "Injected events are treated in every way as though they had occurred normally": 15.20. */
+START_TEST(fault_in_the_delivery_of_an_injected_exception_is_combined_with_it)
+{
+    static const struct {
+        u8 injected, arrives;
+    } rows[] = {
+        {VEC_GP, VEC_DF}, {VEC_PF, VEC_DF}, {VEC_SX, VEC_DF}, {VEC_UD, VEC_NP}, {VEC_DB, VEC_NP}};
+
+    absent_gate(rows[_i].injected);
+    inject(SVM_TYPE_EXCEPTION << 8 | rows[_i].injected);
+    vmrun();
+    at_handler(rows[_i].arrives);
+}
+END_TEST
+
+START_TEST(fault_in_the_delivery_of_an_injected_interrupt_is_itself)
+{
+    absent_gate(0x0d);
+    inject((_i == 0 ? SVM_TYPE_INTR : SVM_TYPE_SOFT) << 8 | 0x0d);
+    vmrun();
+    at_handler(VEC_NP);
 }
 END_TEST
 
@@ -92,6 +155,84 @@ START_TEST(stopped_int_n_and_int3_are_reported_by_their_types)
     expect_exit(SVM_EXIT_NPF);
     ck_assert_uint_eq(control.exit_int_info, _i == 0 ? 0x80000441 : 0x80000303);
     ck_assert_uint_eq(save.rip, L2_CODE);
+}
+END_TEST
+
+/* EXITINTINFO of a double fault is what came before: APM Vol 2 15.7.3. */
+START_TEST(intercepted_double_fault_tells_the_first_exception)
+{
+    intercept(SVM_EXIT_EXCEPTION + VEC_DF);
+    absent_gate(VEC_GP);
+    save.rax = SEL_ABSENT | 4; /* of the LDT, which has none */
+    RUN_INTO("\x8e\xd8", 1); /* mov ds,ax */
+    expect_exit(SVM_EXIT_EXCEPTION + VEC_DF);
+    ck_assert_uint_eq(control.exit_int_info, 0x80000b0d);
+    ck_assert_uint_eq(control.exit_int_error, SEL_ABSENT | 4);
+}
+END_TEST
+
+START_TEST(second_exception_is_intercepted_before_it_becomes_a_double_fault)
+{
+    intercept(SVM_EXIT_EXCEPTION + VEC_DF);
+    intercept(SVM_EXIT_EXCEPTION + VEC_NP);
+    absent_gate(VEC_GP);
+    inject(SVM_TYPE_EXCEPTION << 8 | INFO_ERROR_VALID | VEC_GP | 0x7ffff000);
+    control.event_inj_error = 0x1230;
+    vmrun();
+    expect_exit(SVM_EXIT_EXCEPTION + VEC_NP);
+    ck_assert_uint_eq(control.exit_info1, VEC_GP * 8 + 3);
+    ck_assert_uint_eq(control.exit_int_info, 0x80000b0d); /* without EVENTINJ's reserved bits */
+    ck_assert_uint_eq(control.exit_int_error, 0x1230);
+}
+END_TEST
+
+/* ---- task switches: APM Vol 2 15.14.1 ---- */
+
+START_TEST(task_switch_of_an_exception_tells_its_error_code)
+{
+    legacy();
+    intercept(SVM_EXIT_TASK_SWITCH);
+    put_value(save.idtr.base + 8 * VEC_GP, (u64)SEL_TSS_OTHER << 16 | (u64)0x85 << 40, 8);
+    save.rflags |= FLAG_RF;
+    save.rax = 0x1234; /* beyond the GDT */
+    RUN_INTO("\x8e\xd8", 1); /* mov ds,ax */
+    expect_exit(SVM_EXIT_TASK_SWITCH);
+    ck_assert_uint_eq(control.exit_info1, SEL_TSS_OTHER);
+    ck_assert_uint_eq(control.exit_info2, BIT(48) | BIT(44) | 0x1234);
+    ck_assert_uint_eq(control.exit_int_info, 0x80000b0d);
+    ck_assert_uint_eq(control.exit_int_error, 0x1234);
+    ck_assert_uint_eq(control.next_rip, 0);
+    ck_assert_uint_eq(save.rip, L2_CODE);
+}
+END_TEST
+
+START_TEST(task_switch_tells_iret_and_jump)
+{
+    legacy();
+    intercept(SVM_EXIT_TASK_SWITCH);
+    put_descriptor(SEL_TSS_OTHER, descriptor(TSS_OTHER, 0x67, _i == 0 ? 0x8b : 0x89, 0));
+    put_value(TSS, SEL_TSS_OTHER, 2);
+    if (_i == 0) {
+        save.rflags |= FLAG_NT;
+        RUN_INTO("\xcf", 1);
+    } else {
+        RUN_INTO("\xea\0\0\0\0\x48\0", 1);
+    }
+    expect_exit(SVM_EXIT_TASK_SWITCH);
+    ck_assert_uint_eq(control.exit_info1, SEL_TSS_OTHER);
+    ck_assert_uint_eq(control.exit_info2, _i == 0 ? BIT(36) : BIT(38));
+    ck_assert_uint_eq(control.exit_int_info, 0);
+}
+END_TEST
+
+/* What is wrong with the incoming TSS comes before the intercept. */
+START_TEST(task_switch_to_a_busy_tss_does_not_exit)
+{
+    legacy();
+    intercept(SVM_EXIT_TASK_SWITCH);
+    put_descriptor(SEL_TSS_OTHER, descriptor(TSS_OTHER, 0x67, 0x8b, 0));
+    RUN_INTO("\xea\0\0\0\0\x48\0", 1);
+    at_handler(VEC_GP);
 }
 END_TEST
 
@@ -129,6 +270,31 @@ START_TEST(redirected_init_is_a_security_exception)
     RUN("\x90", 1);
     at_handler(VEC_SX);
     ck_assert_uint_eq(pushed(0), 1);
+    ck_assert_uint_eq(v->state.init_pending, 0);
+}
+END_TEST
+
+/* #SX is contributory: APM Vol 2 15.28. */
+START_TEST(security_exception_that_cannot_be_delivered_is_a_double_fault)
+{
+    v->state.svm.vm_cr = VM_CR_R_INIT;
+    absent_gate(VEC_SX);
+    event_signal_init(v);
+    RUN("\x90", 1);
+    at_handler(VEC_DF);
+}
+END_TEST
+
+START_TEST(security_exception_of_a_guest_exits_if_it_is_intercepted)
+{
+    v->state.svm.vm_cr = VM_CR_R_INIT;
+    intercept(SVM_EXIT_EXCEPTION + VEC_SX);
+    put(L2_CODE, "\x90", 1);
+    vmrun();
+    event_signal_init(v);
+    run_more(1);
+    expect_exit(SVM_EXIT_EXCEPTION + VEC_SX);
+    ck_assert_uint_eq(control.exit_info1, 1);
     ck_assert_uint_eq(v->state.init_pending, 0);
 }
 END_TEST
@@ -409,6 +575,55 @@ START_TEST(virtual_nmi_is_delivered_and_masked_until_iret)
 }
 END_TEST
 
+START_TEST(virtual_nmi_that_is_stopped_is_not_masked)
+{
+    nested_2m(0);
+    save.rsp = 0x200100;
+    intercept(SVM_EXIT_NMI);
+    control.vintr = VINTR_NMI_ENABLE | (_i == 0 ? (u32)VINTR_NMI_PENDING : 0);
+    if (_i == 1)
+        inject(SVM_TYPE_NMI << 8);
+    vmrun();
+    expect_exit(SVM_EXIT_NPF);
+    ck_assert_uint_eq(control.exit_int_info, 0x80000202);
+    ck_assert_uint_eq(control.vintr & (VINTR_NMI_PENDING | VINTR_NMI_MASK), 0);
+}
+END_TEST
+
+START_TEST(virtual_nmi_stays_masked_by_an_iret_that_fails)
+{
+    intercept(SVM_EXIT_NMI);
+    control.vintr = VINTR_NMI_ENABLE | VINTR_NMI_MASK;
+    save.rsp = (u64)1 << 60;
+    RUN_INTO("\x48\xcf", 1); /* iretq */
+    expect_exit(SVM_EXIT_SHUTDOWN); /* as #SS has no better stack */
+    ck_assert_uint_eq(control.vintr & VINTR_NMI_MASK, VINTR_NMI_MASK);
+}
+END_TEST
+
+START_TEST(injected_nmi_masks_virtual_ones)
+{
+    intercept(SVM_EXIT_NMI);
+    control.vintr = VINTR_NMI_ENABLE;
+    inject(SVM_TYPE_NMI << 8);
+    vmrun();
+    at_handler(VEC_NMI);
+    ck_assert_uint_eq(v->state.svm.control.vintr & VINTR_NMI_MASK, VINTR_NMI_MASK);
+}
+END_TEST
+
+START_TEST(physical_nmi_comes_before_a_virtual_one)
+{
+    intercept(SVM_EXIT_NMI);
+    control.vintr = VINTR_NMI_ENABLE | VINTR_NMI_PENDING;
+    event_signal_nmi(v);
+    v->state.svm.gif_clear = 1;
+    vmrun();
+    expect_exit(SVM_EXIT_NMI);
+    ck_assert_uint_eq(control.vintr & VINTR_NMI_PENDING, VINTR_NMI_PENDING);
+}
+END_TEST
+
 /* ---- nested page faults: APM Vol 2 15.25.6 ---- */
 
 START_TEST(npf_reports_the_access_the_address_and_the_bytes)
@@ -511,12 +726,23 @@ static void add(Suite *suite)
     tcase_add_test(tc, injected_interrupt_ignores_if_and_the_shadow);
     tcase_add_test(tc, injected_software_interrupt_returns_to_nrip);
     tcase_add_test(tc, injected_software_interrupt_is_checked_against_its_gate);
-    tcase_add_test(tc, injected_nmi_blocks_nmis_until_iret);
+    tcase_add_test(tc, injected_nmi_does_not_block_the_next);
+    tcase_add_loop_test(tc, injected_bp_and_of_are_checked_against_their_gates, 0, 2);
+    tcase_add_loop_test(tc, fault_in_the_delivery_of_an_injected_exception_is_combined_with_it, 0,
+                        5);
+    tcase_add_loop_test(tc, fault_in_the_delivery_of_an_injected_interrupt_is_itself, 0, 2);
     tcase_add_test(tc, exit_clears_the_valid_bit_and_reports_an_event_that_was_stopped);
     tcase_add_loop_test(tc, stopped_int_n_and_int3_are_reported_by_their_types, 0, 2);
+    tcase_add_test(tc, intercepted_double_fault_tells_the_first_exception);
+    tcase_add_test(tc, second_exception_is_intercepted_before_it_becomes_a_double_fault);
+    tcase_add_test(tc, task_switch_of_an_exception_tells_its_error_code);
+    tcase_add_loop_test(tc, task_switch_tells_iret_and_jump, 0, 2);
+    tcase_add_test(tc, task_switch_to_a_busy_tss_does_not_exit);
     tcase_add_test(tc, clgi_holds_interrupts_and_nmis_until_stgi);
     tcase_add_test(tc, clgi_holds_smi_and_init);
     tcase_add_test(tc, redirected_init_is_a_security_exception);
+    tcase_add_test(tc, security_exception_that_cannot_be_delivered_is_a_double_fault);
+    tcase_add_test(tc, security_exception_of_a_guest_exits_if_it_is_intercepted);
     tcase_add_test(tc, init_ends_the_guest_and_keeps_the_msrs);
     tcase_add_test(tc, vmrun_sets_gif_and_the_exit_clears_it);
     tcase_add_test(tc, clearing_svme_sets_gif);
@@ -536,6 +762,10 @@ static void add(Suite *suite)
     tcase_add_test(tc, stgi_and_clgi_of_a_guest_move_the_virtual_gif);
     tcase_add_test(tc, virtual_gif_holds_virtual_interrupts);
     tcase_add_test(tc, virtual_nmi_is_delivered_and_masked_until_iret);
+    tcase_add_loop_test(tc, virtual_nmi_that_is_stopped_is_not_masked, 0, 2);
+    tcase_add_test(tc, virtual_nmi_stays_masked_by_an_iret_that_fails);
+    tcase_add_test(tc, injected_nmi_masks_virtual_ones);
+    tcase_add_test(tc, physical_nmi_comes_before_a_virtual_one);
     tcase_add_test(tc, npf_reports_the_access_the_address_and_the_bytes);
     tcase_add_test(tc, npf_of_a_supervisor_entry_is_a_protection_fault);
     tcase_add_test(tc, npf_of_a_table_walk_is_a_write_to_the_table);

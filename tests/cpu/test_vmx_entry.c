@@ -439,6 +439,16 @@ START_TEST(injected_exception_is_delivered_before_the_first_instruction)
 }
 END_TEST
 
+/* SDM Vol 3C 27.6.1.2: as if the guest had raised it. */
+START_TEST(fault_in_the_delivery_of_an_injected_exception_is_a_double_fault)
+{
+    put_value(IDT + VEC_GP * 16u + 5, 0x0e, 1); /* not present */
+    vmcs->entry_interruption_info = 0x80000b0d;
+    launch();
+    at_handler(VEC_DF);
+}
+END_TEST
+
 START_TEST(injected_software_interrupt_returns_behind_its_instruction)
 {
     vmcs->entry_interruption_info = 0x80000440;
@@ -542,6 +552,7 @@ static void add(Suite *suite)
     tcase_add_loop_test(tc, rule_is_checked_again_after_vmwrite, 0, (int)ARRAY_SIZE(examples));
     tcase_add_test(tc, every_rule_has_an_example_and_names_a_field);
     tcase_add_test(tc, injected_exception_is_delivered_before_the_first_instruction);
+    tcase_add_test(tc, fault_in_the_delivery_of_an_injected_exception_is_a_double_fault);
     tcase_add_test(tc, injected_software_interrupt_returns_behind_its_instruction);
     tcase_add_test(tc, msr_list_that_cannot_be_loaded_fails_the_entry);
     tcase_add_test(tc, wrong_host_address_size_aborts);

@@ -71,6 +71,9 @@ static const struct row rows[] = {
     {"event of type 7", INVALID, ANY, {NEW_EVENT(7, 0)}},
     {"exception 2", INVALID, ANY, {NEW_EVENT(3, 2)}},
     {"exception 32", INVALID, ANY, {NEW_EVENT(3, 32)}},
+    {"exception 9, which is reserved", INVALID, ANY, {NEW_EVENT(3, 9)}},
+    {"exception 31, which is reserved", INVALID, ANY, {NEW_EVENT(3, 31)}},
+    {"#BR in 64-bit mode", INVALID, LONG, {NEW_EVENT(3, 5)}},
     {"event of type 1 without V", ENTERS, ANY, {{IS, EVENT, 1 << 8 | 32}}},
     /* 15.21.10 "NMI Virtualization" */
     {"virtual NMIs without the NMI intercept", INVALID, ANY, {{ON, V_CONTROL, V_NMI_ENABLE}}, HAS_VNMI},
