@@ -190,20 +190,6 @@ static bool write_mtrr_variable(struct vcpu *v, const struct msr_def *def, u32 i
 enum { MC_CTL, MC_STATUS, MC_ADDR, MC_MISC };
 enum { HWCR_MC_STATUS_WRITE = 18 };
 
-/* See vcpu.state.amd[]. */
-enum amd_slot {
-    AMD_SYSCFG,
-    AMD_HWCR,
-    AMD_TOP_MEM,
-    AMD_TOP_MEM2,
-    AMD_DE_CFG,
-    AMD_LS_CFG,
-    AMD_DC_CFG,
-    AMD_MMIO_CONF,
-    AMD_NB_CFG,
-    AMD_INT_PENDING,
-};
-
 static u64 *mc_slot(struct vcpu *v, u32 offset)
 {
     struct cpu_state *s = &v->state;
@@ -318,16 +304,49 @@ static bool write_pkrs(struct vcpu *v, const struct msr_def *def, u32 index, u64
 
 /* ---- SVM: APM Vol 2 15.30 ---- */
 
-/* A locked VM_CR keeps LOCK and SVMDIS; SVM in use cannot be disabled. */
+/* SVM in use cannot be disabled, locked or not; a locked VM_CR keeps LOCK and SVMDIS. */
 static bool write_vm_cr(struct vcpu *v, const struct msr_def *def, u32 index, u64 value)
 {
     const u64 locked = VM_CR_LOCK | VM_CR_SVMDIS;
 
-    if ((v->state.svm.vm_cr & VM_CR_LOCK) != 0)
-        value = (value & ~locked) | (v->state.svm.vm_cr & locked);
     if ((value & VM_CR_SVMDIS) != 0 && (v->state.efer & EFER_SVME) != 0)
         return RAISE_GP0(v);
+    if ((v->state.svm.vm_cr & VM_CR_LOCK) != 0)
+        value = (value & ~locked) | (v->state.svm.vm_cr & locked);
     return write_plain(v, def, index, value);
+}
+
+/* Sets the key while VM_CR is not locked, and with the same key, which must not be 0, unlocks it.
+ */
+static bool write_svm_key(struct vcpu *v, const struct msr_def *def, u32 index, u64 value)
+{
+    struct svm_state *svm = &v->state.svm;
+
+    (void)def;
+    (void)index;
+    if ((svm->vm_cr & VM_CR_LOCK) == 0)
+        svm->key = value;
+    else if (value == svm->key && value != 0)
+        svm->vm_cr &= ~VM_CR_LOCK;
+    return true;
+}
+
+/* SMMLOCK stays until RESET: APM Vol 2 15.32.1. */
+static bool write_hwcr(struct vcpu *v, const struct msr_def *def, u32 index, u64 value)
+{
+    return write_plain(v, def, index, value | (v->state.amd[AMD_HWCR] & HWCR_SMMLOCK));
+}
+
+/* Of its commands DISMISS alone does something: a pending SMI is forgotten. */
+static bool write_smm_ctl(struct vcpu *v, const struct msr_def *def, u32 index, u64 value)
+{
+    enum { DISMISS = 1 << 0 };
+
+    if ((v->state.amd[AMD_HWCR] & HWCR_SMMLOCK) != 0 || !write_plain(v, def, index, value))
+        return RAISE_GP0(v);
+    if ((value & DISMISS) != 0)
+        v->state.smi_pending = 0;
+    return true;
 }
 
 static bool write_hsave_pa(struct vcpu *v, const struct msr_def *def, u32 index, u64 value)
@@ -421,7 +440,7 @@ const struct msr_def msr_table[] = {
     {0xc0000104, 1, "TSC_RATIO", F_TSC_SCALE, MSR_AMD, STATE(svm.tsc_ratio), BITS(39, 0), BITS(63, 40), SVM_TSC_RATIO_ONE, PLAIN, "APM Vol 2 15.30.5"},
     {0xc0010000, 8, "PERF_LEGACY", F_ALWAYS, MSR_AMD, MSR_NO_STATE, 0, 0, 0, PLAIN, "APM Vol 2 13.2"},
     {0xc0010010, 1, "SYSCFG", F_ALWAYS, MSR_AMD, STATE(amd[AMD_SYSCFG]), BITS(22, 18), HIGH, 0, PLAIN, "APM Vol 2 3.2.4"},
-    {0xc0010015, 1, "HWCR", F_ALWAYS, MSR_AMD, STATE(amd[AMD_HWCR]), BITS(31, 0), HIGH, HWCR_RESET, PLAIN, "APM Vol 2 3.2.10"},
+    {0xc0010015, 1, "HWCR", F_ALWAYS, MSR_AMD, STATE(amd[AMD_HWCR]), BITS(31, 0), HIGH, HWCR_RESET, read_plain, write_hwcr, "APM Vol 2 3.2.10"},
     {0xc001001a, 1, "TOP_MEM", F_ALWAYS, MSR_AMD, STATE(amd[AMD_TOP_MEM]), BITS(51, 23), 0, 0, PLAIN, "APM Vol 2 7.9.4"},
     {0xc001001d, 1, "TOP_MEM2", F_ALWAYS, MSR_AMD, STATE(amd[AMD_TOP_MEM2]), BITS(51, 23), 0, 0, PLAIN, "APM Vol 2 7.9.4"},
     {0xc001001f, 1, "NB_CFG", F_ALWAYS, MSR_AMD, STATE(amd[AMD_NB_CFG]), ALL, 0, 0, PLAIN, "APM Vol 2 appendix A"},
@@ -429,10 +448,10 @@ const struct msr_def msr_table[] = {
     {0xc0010058, 1, "MMIO_CFG_BASE", F_ALWAYS, MSR_AMD, STATE(amd[AMD_MMIO_CONF]), ALL, 0, 0, PLAIN, "APM Vol 2 appendix A"},
     {0xc0010112, 2, "SMM_ADDR", F_ALWAYS, MSR_AMD, MSR_NO_STATE, 0, 0, 0, CONSTANT, "APM Vol 2 10.2.5"},
     {0xc0010114, 1, "VM_CR", F_SVM, MSR_AMD, STATE(svm.vm_cr), BITS(4, 0), BITS(63, 5), 0, read_plain, write_vm_cr, "APM Vol 2 15.30.1"},
-    {0xc0010115, 1, "IGNNE", F_SVM, MSR_AMD, MSR_NO_STATE, 0, BITS(63, 1), 0, PLAIN, "APM Vol 2 15.30.2"},
-    {0xc0010116, 1, "SMM_CTL", F_SVM, MSR_AMD, MSR_NO_STATE, 0, BITS(63, 5), 0, read_none, write_plain, "APM Vol 2 15.30.3"},
+    {0xc0010115, 1, "IGNNE", F_SVM, MSR_AMD, STATE(svm.ignne), BIT(0), BITS(63, 1), 0, PLAIN, "APM Vol 2 15.30.2"},
+    {0xc0010116, 1, "SMM_CTL", F_SVM, MSR_AMD, MSR_NO_STATE, 0, BITS(63, 5), 0, read_none, write_smm_ctl, "APM Vol 2 15.30.3"},
     {0xc0010117, 1, "VM_HSAVE_PA", F_SVM, MSR_AMD, STATE(svm.hsave_pa), ALL, BITS(11, 0), 0, read_plain, write_hsave_pa, "APM Vol 2 15.30.4"},
-    {0xc0010118, 1, "SVM_KEY", F_SVM_LOCK, MSR_AMD, MSR_NO_STATE, 0, 0, 0, PLAIN, "APM Vol 2 15.31.2"},
+    {0xc0010118, 1, "SVM_KEY", F_SVM_LOCK, MSR_AMD, MSR_NO_STATE, 0, 0, 0, read_plain, write_svm_key, "APM Vol 2 15.31.1"},
     {0xc0011020, 1, "LS_CFG", F_ALWAYS, MSR_AMD, STATE(amd[AMD_LS_CFG]), ALL, 0, 0, PLAIN, "APM Vol 2 appendix A"},
     {0xc0011022, 1, "DC_CFG", F_ALWAYS, MSR_AMD, STATE(amd[AMD_DC_CFG]), ALL, 0, 0, PLAIN, "APM Vol 2 appendix A"},
     {0xc0011029, 1, "DE_CFG", F_ALWAYS, MSR_AMD, STATE(amd[AMD_DE_CFG]), ~DE_CFG_RESET, 0, DE_CFG_RESET, PLAIN, "APM Vol 2 appendix A"},

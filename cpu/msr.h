@@ -29,6 +29,22 @@ struct msr_def {
 
 #define MSR_NO_STATE (~(u32)0)
 
+/* See vcpu.state.amd[]. */
+enum amd_slot {
+    AMD_SYSCFG,
+    AMD_HWCR,
+    AMD_TOP_MEM,
+    AMD_TOP_MEM2,
+    AMD_DE_CFG,
+    AMD_LS_CFG,
+    AMD_DC_CFG,
+    AMD_MMIO_CONF,
+    AMD_NB_CFG,
+    AMD_INT_PENDING,
+};
+
+#define HWCR_SMMLOCK BIT(0) /* SMM is the firmware's: APM Vol 2 15.32 */
+
 extern const struct msr_def msr_table[];
 extern const u32 msr_table_rows;
 

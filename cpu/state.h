@@ -136,7 +136,7 @@ struct cpu_state {
     u64 mcg_status, mcg_ctl, mc_ctl[MC_BANK_COUNT], mc_status[MC_BANK_COUNT],
         mc_addr[MC_BANK_COUNT], mc_misc[MC_BANK_COUNT];
     u64 last_branch_from, last_branch_to, last_int_from, last_int_to;
-    u64 amd[16]; /* HWCR, SYSCFG, TOP_MEM, ... see msr.c */
+    u64 amd[16]; /* HWCR, SYSCFG, TOP_MEM, ... see msr.h */
 
     /* Event state. */
     u8 activity; /* enum activity */
@@ -160,10 +160,10 @@ struct cpu_state {
 
     struct vmx_state vmx;
     struct svm_state svm;
-    u64 reserved_tail[1]; /* keeps sizeof a multiple of the vector alignment */
+    u64 reserved_tail[3]; /* keeps sizeof a multiple of the vector alignment */
 };
 
-_Static_assert(offsetof(struct cpu_state, reserved_tail) + 1 * sizeof(u64) ==
+_Static_assert(offsetof(struct cpu_state, reserved_tail) + 3 * sizeof(u64) ==
                    sizeof(struct cpu_state),
                "cpu_state has no tail padding: adjust reserved_tail");
 

@@ -5,6 +5,7 @@
 #include "base/check.h"
 #include "cpu/engine.h"
 #include "cpu/event.h"
+#include "cpu/svm/svm.h"
 #include "cpu/system.h"
 
 #include <stdlib.h>
@@ -84,7 +85,12 @@ static void keep_over_init(struct cpu_state *to, const struct cpu_state *from)
     to->misc_enable = from->misc_enable;
     to->feature_control = from->feature_control;
     to->smbase = from->smbase;
+    memcpy(to->amd, from->amd, sizeof(to->amd));
     to->svm.vm_cr = from->svm.vm_cr;
+    if ((to->svm.vm_cr & VM_CR_LOCK) == 0) /* APM Vol 2 15.30.1 */
+        to->svm.vm_cr &= ~VM_CR_SVMDIS;
+    to->svm.key = from->svm.key;
+    to->svm.ignne = from->svm.ignne;
     to->svm.hsave_pa = from->svm.hsave_pa;
     to->svm.tsc_ratio = from->svm.tsc_ratio;
     to->tsc_aux = from->tsc_aux;

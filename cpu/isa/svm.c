@@ -9,28 +9,34 @@
 #include "cpu/mem.h"
 #include "cpu/svm/internal.h"
 
-/* #UD without EFER.SVME and outside protected mode, #GP(0) outside ring 0. */
-static bool may_execute(struct vcpu *v)
+static bool in_ring_0(struct vcpu *v)
 {
-    if ((v->state.efer & EFER_SVME) == 0 || !protected_mode(v))
+    if (!protected_mode(v))
         return RAISE_UD(v);
     if (v->cpl != 0)
         return RAISE_GP0(v);
     return true;
 }
 
-/* In a guest that is to exit for it? */
-static bool exits(struct vcpu *v, u32 code, u64 info1)
+/* #UD without EFER.SVME and outside protected mode, #GP(0) outside ring 0. */
+static bool may_execute(struct vcpu *v)
 {
-    struct guest_exit *x;
+    if ((v->state.efer & EFER_SVME) == 0)
+        return RAISE_UD(v);
+    return in_ring_0(v);
+}
 
-    if (!in_svm_guest(v) || !svm_intercepts(v, code))
-        return false;
-    x = svm_exit_begin(v, code);
-    x->length = (u8)virt_insn_length(v);
-    x->qualification = info1;
+static bool leave_for(struct vcpu *v, u32 code)
+{
+    svm_exit_begin(v, code)->length = (u8)virt_insn_length(v);
     (void)raise_exit(v);
     return true;
+}
+
+/* In a guest that is to exit for it? */
+static bool exits(struct vcpu *v, u32 code)
+{
+    return in_svm_guest(v) && svm_intercepts(v, code) && leave_for(v, code);
 }
 
 /* rAX names a VMCB: a page within the physical addresses, or #GP(0). */
@@ -47,7 +53,7 @@ static bool exec_vmrun(struct vcpu *v, const struct insn *in, struct operands *x
     u64 vmcb;
 
     (void)x;
-    if (!may_execute(v) || !vmcb_operand(v, in, &vmcb) || exits(v, SVM_EXIT_VMRUN, 0))
+    if (!may_execute(v) || !vmcb_operand(v, in, &vmcb) || exits(v, SVM_EXIT_VMRUN))
         return false;
     vcpu_commit_time(v);
     svm_enter(v, vmcb);
@@ -59,17 +65,33 @@ static bool exec_vmmcall(struct vcpu *v, const struct insn *in, struct operands 
 {
     (void)in;
     (void)x;
-    return !exits(v, SVM_EXIT_VMMCALL, 0) && RAISE_UD(v);
+    return !exits(v, SVM_EXIT_VMMCALL) && RAISE_UD(v);
 }
 
 /* ---- VMLOAD, VMSAVE ---- */
+
+static bool is_virtual(const struct vcpu *v)
+{
+    return in_svm_guest(v) && (v->state.svm.control.virt_ext & VIRT_EXT_VMLOAD) != 0;
+}
+
+/* Virtual VMLOAD and VMSAVE need nested paging below a 64-bit hypervisor, or they exit. */
+static bool vmload_exits(struct vcpu *v, u32 code)
+{
+    const struct svm_host *host = &v->state.svm.host;
+    const bool host_64 = (host->efer & EFER_LMA) != 0 && (host->cs.attr & VMCB_ATTR_L) != 0;
+
+    if (is_virtual(v) && !(host_64 && svm_nested_paging(v)))
+        return leave_for(v, code);
+    return exits(v, code);
+}
 
 /* In a guest with virtual VMLOAD and VMSAVE the address is a guest's: APM Vol 2 15.33.1. */
 static bool translate_vmcb(struct vcpu *v, u32 access, u64 *vmcb)
 {
     hpa_t hpa;
 
-    if (!in_svm_guest(v) || (v->state.svm.control.virt_ext & VIRT_EXT_VMLOAD) == 0)
+    if (!is_virtual(v))
         return true;
     if (!mmu_translate_nested(v->mmu, (gpa_t){*vmcb}, access, &hpa))
         return svm_raise_nested(v);
@@ -84,7 +106,7 @@ static bool exec_vmload(struct vcpu *v, const struct insn *in, struct operands *
     u64 vmcb;
 
     (void)x;
-    if (!may_execute(v) || !vmcb_operand(v, in, &vmcb) || exits(v, SVM_EXIT_VMLOAD, 0) ||
+    if (!may_execute(v) || !vmcb_operand(v, in, &vmcb) || vmload_exits(v, SVM_EXIT_VMLOAD) ||
         !translate_vmcb(v, ACCESS_READ, &vmcb))
         return false;
     vcpu_commit_time(v);
@@ -113,7 +135,7 @@ static bool exec_vmsave(struct vcpu *v, const struct insn *in, struct operands *
     u64 vmcb;
 
     (void)x;
-    if (!may_execute(v) || !vmcb_operand(v, in, &vmcb) || exits(v, SVM_EXIT_VMSAVE, 0) ||
+    if (!may_execute(v) || !vmcb_operand(v, in, &vmcb) || vmload_exits(v, SVM_EXIT_VMSAVE) ||
         !translate_vmcb(v, ACCESS_WRITE, &vmcb))
         return false;
     at.v = vmcb + VMCB_SAVE;
@@ -138,11 +160,13 @@ static bool exec_vmsave(struct vcpu *v, const struct insn *in, struct operands *
 
 /* ---- the global interrupt flag: APM Vol 2 15.17, 15.33.2 ---- */
 
+/* With the SVM lock STGI does not need EFER.SVME: APM Vol 2 15.31. */
 static bool set_gif(struct vcpu *v, bool gif)
 {
     struct vmcb_control *c = &v->state.svm.control;
+    const bool always = gif && has_feature(v, F_SVM_LOCK);
 
-    if (!may_execute(v) || exits(v, gif ? SVM_EXIT_STGI : SVM_EXIT_CLGI, 0))
+    if (!(always ? in_ring_0(v) : may_execute(v)) || exits(v, gif ? SVM_EXIT_STGI : SVM_EXIT_CLGI))
         return false;
     if (in_svm_guest(v) && (c->vintr & VINTR_GIF_ENABLE) != 0)
         c->vintr = gif ? c->vintr | VINTR_GIF : c->vintr & ~(u32)VINTR_GIF;
@@ -182,7 +206,7 @@ static bool exec_invlpga(struct vcpu *v, const struct insn *in, struct operands 
     const u64 la = reg_read(v, REG_RAX, in->addr);
 
     (void)x;
-    if (!may_execute(v) || exits(v, SVM_EXIT_INVLPGA, has_feature(v, F_DECODE_ASSISTS) ? la : 0))
+    if (!may_execute(v) || exits(v, SVM_EXIT_INVLPGA))
         return false;
     if ((u32)v->state.reg[REG_RCX] == 0)
         mmu_invalidate_page(v->mmu, la);

@@ -144,7 +144,7 @@ static void mask_features(const struct vcpu *v, struct vmcb_control *c)
         c->np_control &= ~(u64)NP_GMET;
     if (!has_feature(v, F_LBRV))
         c->virt_ext &= ~(u64)VIRT_EXT_LBR;
-    if (!has_feature(v, F_V_VMLOAD) || (c->np_control & NP_ENABLE) == 0)
+    if (!has_feature(v, F_V_VMLOAD))
         c->virt_ext &= ~(u64)VIRT_EXT_VMLOAD;
     if (!has_feature(v, F_VGIF))
         c->vintr &= ~(u32)VINTR_GIF_ENABLE;

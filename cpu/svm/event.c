@@ -4,6 +4,7 @@
  * pending at instruction boundaries (15.13, 15.17, 15.21).
  */
 #include "cpu/control.h"
+#include "cpu/msr.h"
 #include "cpu/svm/internal.h"
 #include "cpu/transfer.h"
 
@@ -177,10 +178,11 @@ static bool virtual_intr_ready(const struct vcpu *v)
            s->activity < ACTIVITY_SHUTDOWN;
 }
 
+/* Firmware that has locked SMM gets its SMIs: APM Vol 2 15.13.3. */
 static bool smi_exits(const struct vcpu *v)
 {
     return v->state.smi_pending != 0 && v->state.in_smm == 0 && svm_intercepts(v, SVM_EXIT_SMI) &&
-           svm_gif(v);
+           (v->state.amd[AMD_HWCR] & HWCR_SMMLOCK) == 0 && svm_gif(v);
 }
 
 static bool init_exits(const struct vcpu *v)
@@ -214,6 +216,15 @@ bool svm_ready(const struct vcpu *v)
 static void exit_plain(struct vcpu *v, u32 code)
 {
     (void)svm_exit_begin(v, code);
+    svm_exit(v);
+}
+
+/* All our SMIs come from outside: APM Vol 2 15.13.3. */
+static void exit_smi(struct vcpu *v)
+{
+    enum { EXTERNAL = 1 };
+
+    svm_exit_begin(v, SVM_EXIT_SMI)->qualification = EXTERNAL;
     svm_exit(v);
 }
 
@@ -260,6 +271,8 @@ bool svm_boundary(struct vcpu *v, enum boundary place)
     case BOUNDARY_FIRST:
         if ((v->state.svm.pending & SVM_PENDING_INJECTION) != 0)
             inject(v);
+        else if (smi_exits(v))
+            exit_smi(v);
         else
             exit_plain(v, smi_exits(v) ? SVM_EXIT_SMI : SVM_EXIT_INIT);
         break;

@@ -110,7 +110,7 @@ enum svm_pending {
 
 /* SVM in one logical processor; in struct cpu_state. */
 struct svm_state {
-    u64 vm_cr, hsave_pa, tsc_ratio; /* MSRs */
+    u64 vm_cr, hsave_pa, tsc_ratio, key, ignne; /* MSRs */
     u64 vmcb; /* of the running guest, or the last */
     u64 pause_last; /* TSC of the last PAUSE, for the filter threshold */
     struct svm_host host;
@@ -125,7 +125,7 @@ struct svm_state {
 };
 
 _Static_assert(sizeof(struct svm_state) ==
-                   40 + sizeof(struct svm_host) + sizeof(struct vmcb_control) + 16,
+                   56 + sizeof(struct svm_host) + sizeof(struct vmcb_control) + 16,
                "no padding");
 
 #endif

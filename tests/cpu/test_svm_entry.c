@@ -3,6 +3,7 @@
  * VMRUN: APM Vol 2 15.5. For each rule on illegal guest state an example that breaks it and no rule
  * before it, and what VMRUN loads. The VMCB of svm_guest.h breaks no rule.
  */
+#include "cpu/msr.h"
 #include "tests/cpu/svm_guest.h"
 
 enum how { SET, ADD, CLEAR };
@@ -192,12 +193,27 @@ END_TEST
 START_TEST(instructions_are_undefined_without_svme)
 {
     static const char *const code[] = {"\x0f\x01\xd8", "\x0f\x01\xda", "\x0f\x01\xdb",
-                                       "\x0f\x01\xdc", "\x0f\x01\xdd", "\x0f\x01\xdf"};
+                                       "\x0f\x01\xdd", "\x0f\x01\xdf"};
 
     v->state.efer &= ~EFER_SVME;
     mode_update(v);
     run(code[_i], 3, 1);
     at_handler(VEC_UD);
+}
+END_TEST
+
+/* But for STGI, if there is the SVM lock: APM Vol 2 15.31. */
+START_TEST(stgi_without_svme_needs_the_svm_lock)
+{
+    v->state.efer &= ~EFER_SVME;
+    v->state.svm.gif_clear = 1;
+    if (_i == 0)
+        v->features[F_SVM_LOCK / 64] &= ~BIT(F_SVM_LOCK % 64);
+    mode_update(v);
+    RUN("\x0f\x01\xdc", 1);
+    if (_i == 0)
+        at_handler(VEC_UD);
+    ck_assert_uint_eq(svm_gif(v), _i == 1);
 }
 END_TEST
 
@@ -302,6 +318,71 @@ START_TEST(vm_cr_locks_svm_off)
 }
 END_TEST
 
+START_TEST(disabling_svm_in_use_is_gp_even_if_it_is_locked)
+{
+    ck_assert(write_msr(0xc0010114, VM_CR_LOCK));
+    ck_assert(!write_msr(0xc0010114, VM_CR_SVMDIS));
+}
+END_TEST
+
+/* APM Vol 2 15.31.1. */
+START_TEST(svm_key_unlocks_vm_cr)
+{
+    u64 value = 1;
+
+    ck_assert(write_msr(0xc0010118, 0x1122334455667788));
+    ck_assert(write_msr(0xc0010114, VM_CR_LOCK));
+    ck_assert(write_msr(0xc0010118, 0x1122334455667789));
+    ck_assert_uint_eq(v->state.svm.vm_cr, VM_CR_LOCK);
+    ck_assert(write_msr(0xc0010118, 0x1122334455667788));
+    ck_assert_uint_eq(v->state.svm.vm_cr, 0);
+    ck_assert(msr_read(v, 0xc0010118, &value));
+    ck_assert_uint_eq(value, 0);
+    ck_assert(write_msr(0xc0010118, 0)); /* which is no key */
+    ck_assert(write_msr(0xc0010114, VM_CR_LOCK));
+    ck_assert(write_msr(0xc0010118, 0));
+    ck_assert_uint_eq(v->state.svm.vm_cr, VM_CR_LOCK);
+}
+END_TEST
+
+/* APM Vol 2 15.30.1, 15.32.1. */
+START_TEST(init_clears_svmdis_unless_it_is_locked)
+{
+    const u64 lock = _i == 0 ? 0 : VM_CR_LOCK;
+
+    v->state.svm.vm_cr = VM_CR_SVMDIS | VM_CR_R_INIT | lock;
+    ck_assert(write_msr(0xc0010015, 1));
+    vcpu_reset(v, true);
+    ck_assert_uint_eq(v->state.svm.vm_cr, VM_CR_R_INIT | (lock != 0 ? lock | VM_CR_SVMDIS : 0));
+    ck_assert_uint_eq(v->state.amd[AMD_HWCR] & HWCR_SMMLOCK, HWCR_SMMLOCK);
+}
+END_TEST
+
+START_TEST(ignne_is_a_bit_that_stays)
+{
+    u64 value;
+
+    ck_assert(write_msr(0xc0010115, 1));
+    ck_assert(msr_read(v, 0xc0010115, &value));
+    ck_assert_uint_eq(value, 1);
+    ck_assert(!write_msr(0xc0010115, 2));
+}
+END_TEST
+
+/* APM Vol 2 15.30.3. */
+START_TEST(smm_ctl_dismisses_an_smi_unless_smm_is_locked)
+{
+    u64 value;
+
+    ck_assert(!msr_read(v, 0xc0010116, &value));
+    event_signal_smi(v);
+    ck_assert(write_msr(0xc0010116, 1));
+    ck_assert_uint_eq(v->state.smi_pending, 0);
+    ck_assert(write_msr(0xc0010015, 1));
+    ck_assert(!write_msr(0xc0010116, 1));
+}
+END_TEST
+
 START_TEST(hsave_is_a_page_of_physical_memory)
 {
     ck_assert(!write_msr(0xc0010117, 0x1008));
@@ -342,13 +423,19 @@ static void add(Suite *suite)
     tcase_add_test(tc, maps_may_end_at_the_last_physical_page);
     tcase_add_test(tc, nested_paging_needs_a_host_that_pages);
     tcase_add_loop_test(tc, vmrun_of_a_bad_address_is_gp, 0, 3);
-    tcase_add_loop_test(tc, instructions_are_undefined_without_svme, 0, 6);
+    tcase_add_loop_test(tc, instructions_are_undefined_without_svme, 0, 5);
+    tcase_add_loop_test(tc, stgi_without_svme_needs_the_svm_lock, 0, 2);
     tcase_add_loop_test(tc, instructions_need_ring_0, 0, 6);
     tcase_add_loop_test(tc, vmmcall_and_skinit_are_undefined_in_the_host, 0, 2);
     tcase_add_test(tc, vmrun_loads_cr2_and_leaves_fs_to_vmload);
     tcase_add_test(tc, bases_become_canonical);
     tcase_add_test(tc, vmload_and_vmsave_move_the_rest_and_make_bases_canonical);
     tcase_add_test(tc, vm_cr_locks_svm_off);
+    tcase_add_test(tc, disabling_svm_in_use_is_gp_even_if_it_is_locked);
+    tcase_add_test(tc, svm_key_unlocks_vm_cr);
+    tcase_add_loop_test(tc, init_clears_svmdis_unless_it_is_locked, 0, 2);
+    tcase_add_test(tc, ignne_is_a_bit_that_stays);
+    tcase_add_test(tc, smm_ctl_dismisses_an_smi_unless_smm_is_locked);
     tcase_add_test(tc, hsave_is_a_page_of_physical_memory);
     tcase_add_test(tc, tsc_ratio_starts_at_one);
     tcase_add_test(tc, guest_sees_the_tsc_scaled_and_then_offset);

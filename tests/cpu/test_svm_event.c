@@ -393,7 +393,23 @@ START_TEST(nmi_smi_and_init_exit_and_stay_pending)
         event_signal_init(v);
     run_more(1);
     expect_exit(codes[_i]);
+    ck_assert_uint_eq(control.exit_info1, _i == 1 ? 1 : 0); /* the SMI is external */
     ck_assert(v->state.nmi_pending | v->state.smi_pending | v->state.init_pending);
+}
+END_TEST
+
+/* APM Vol 2 15.13.3. */
+START_TEST(smi_is_not_intercepted_once_smm_is_locked)
+{
+    ck_assert(msr_write(v, 0xc0010015, 1));
+    ck_assert(msr_write(v, 0xc0010015, 0)); /* which it stays */
+    v->state.smbase = 0x70000;
+    intercept(SVM_EXIT_SMI);
+    put(L2_CODE, "\x90", 1);
+    vmrun();
+    event_signal_smi(v);
+    run_more(1);
+    ck_assert_uint_eq(v->state.in_smm, 1);
 }
 END_TEST
 
@@ -700,6 +716,22 @@ START_TEST(virtual_vmload_may_fault_in_the_nested_tables)
 }
 END_TEST
 
+/* Without nested paging, or below an L1 that is not in 64-bit mode. */
+START_TEST(virtual_vmload_and_vmsave_exit_where_they_cannot_be)
+{
+    control.virt_ext = VIRT_EXT_VMLOAD;
+    if (_i < 2)
+        control.np_control = 0;
+    else
+        v->state.seg[SEG_CS].attr = (v->state.seg[SEG_CS].attr & ~(u32)ATTR_L) | ATTR_DB;
+    mode_update(v);
+    save.rax = 0x90000;
+    run_into(_i % 2 == 0 ? "\x0f\x01\xda" : "\x0f\x01\xdb", 3, 1);
+    expect_exit(_i % 2 == 0 ? SVM_EXIT_VMLOAD : SVM_EXIT_VMSAVE);
+    ck_assert_uint_eq(control.next_rip, L2_CODE + 3);
+}
+END_TEST
+
 /* ---- last branch records: APM Vol 2 15.23 ---- */
 
 START_TEST(branch_records_of_guest_and_host_are_kept_apart)
@@ -750,6 +782,7 @@ static void add(Suite *suite)
     tcase_add_test(tc, interrupt_that_is_not_intercepted_goes_to_the_guest);
     tcase_add_loop_test(tc, host_if_masks_interrupts_under_virtual_masking, 0, 2);
     tcase_add_loop_test(tc, nmi_smi_and_init_exit_and_stay_pending, 0, 3);
+    tcase_add_test(tc, smi_is_not_intercepted_once_smm_is_locked);
     tcase_add_loop_test(tc, init_that_exited_is_taken_at_stgi, 0, 2);
     tcase_add_test(tc, smi_that_is_not_intercepted_returns_to_the_guest);
     tcase_add_test(tc, rsm_reads_no_pdptes_of_a_guest_with_nested_paging);
@@ -772,6 +805,7 @@ static void add(Suite *suite)
     tcase_add_test(tc, reserved_bit_of_a_nested_entry_shows_with_present);
     tcase_add_test(tc, virtual_vmsave_takes_a_guest_physical_address);
     tcase_add_test(tc, virtual_vmload_may_fault_in_the_nested_tables);
+    tcase_add_loop_test(tc, virtual_vmload_and_vmsave_exit_where_they_cannot_be, 0, 4);
     tcase_add_test(tc, branch_records_of_guest_and_host_are_kept_apart);
     suite_add_tcase(suite, tc);
 }

@@ -63,7 +63,7 @@ static const struct instruction_exit {
     {"\xf3\x90", 2, SVM_EXIT_PAUSE, 0, 0, 0, 0},
     {"\xf4", 1, SVM_EXIT_HLT, 0, 0, 0, 0},
     {"\x0f\x01\x39", 3, SVM_EXIT_INVLPG, 0, 0x1234, 0x1234, 0},
-    {"\x0f\x01\xdf", 3, SVM_EXIT_INVLPGA, 0x5678, 1, 0x5678, 0},
+    {"\x0f\x01\xdf", 3, SVM_EXIT_INVLPGA, 0x5678, 1, 0, 0},
     /* port << 16, operand size 4:6, address size 9:7, IN 0, string 2, REP 3, segment 12:10 */
     {"\xe4\x60", 2, SVM_EXIT_IOIO, 0, 0, 0x600211, L2_CODE + 2}, /* in al,60h */
     {"\x66\xe7\x60", 3, SVM_EXIT_IOIO, 0, 0, 0x600220, L2_CODE + 3}, /* out 60h,ax */

@@ -140,7 +140,7 @@ static void branch_records(void)
 
 /* ---- VMLOAD, VMSAVE ---- */
 
-/* In a guest's own memory, through NPT. */
+/* In a guest's own memory, through NPT; L1 has to be in 64-bit mode, or they exit. 15.33.1 */
 static void virtual_vmload(void)
 {
     static const char save[] = "\x0f\x01\xdb\x0f\xa2", load[] = "\x0f\x01\xda\x0f\xa2";
@@ -154,6 +154,12 @@ static void virtual_vmload(void)
     l2.seg[FS].base = 0x12345000;
     vmcb_write(&l2, EXTENSIONS, EXT_VMLOAD);
     outcome = l2_step(&l2, l2_put_code(&l2, save, sizeof(save) - 1), 0, (u32)gpa);
+    if (!L1_64) {
+        check(outcome == OTHER && l2.exit.reason == X_VMSAVE && *(u64 *)(page + S_FS + 8) == 0,
+              "virtual VMSAVE under an L1 in 32-bit mode exits");
+        vmcb_write(&l2, EXTENSIONS, 0);
+        return;
+    }
     check(outcome == DONE && *(u64 *)(page + S_FS + 8) == 0x12345000 &&
               *(u16 *)(page + S_TR) == SEL_TSS,
           "VMSAVE of L2 writes to its own memory, without an exit");
