@@ -229,10 +229,8 @@ void svm_exit(struct vcpu *v)
     save_guest(v, ram);
     leave_guest(v);
     load_host(v);
-    if (!load_pdptes(v)) {
+    if (!load_pdptes(v))
         event_shutdown(v);
-        return;
-    }
     mode_update(v);
     v->attention = true;
 }
@@ -249,5 +247,7 @@ void svm_exit_invalid(struct vcpu *v)
     c->exit_int_error = 0;
     STORE_CONTROL(v, ram, exit_code, exit_int_error);
     v->state.svm.gif_clear = 1;
+    v->state.dr[7] = DR7_FIXED_1;
+    mode_update_privilege(v);
     v->attention = true;
 }

@@ -121,8 +121,10 @@ START_TEST(example_breaks_its_rule_and_exits_invalid)
     const u64 rip = v->state.reg[REG_RIP];
 
     apply_all(example);
+    v->state.dr[7] |= 1;
     vmrun();
     expect_exit(~(u64)0);
+    ck_assert_uint_eq(v->state.dr[7], DR7_FIXED_1);
     ck_assert_str_eq(v->vmrun_rule->name, example->rule);
     ck_assert_uint_eq(v->state.reg[REG_RIP], rip + VMRUN_LENGTH);
 }
