@@ -32,6 +32,9 @@ MUST_CHECK bool io_allowed(struct vcpu *v, u16 port, u32 size);
 MUST_CHECK bool msr_read(struct vcpu *v, u32 index, u64 *value);
 MUST_CHECK bool msr_write(struct vcpu *v, u32 index, u64 value);
 
+/* RDPMC: AMD's legacy counters. */
+enum { AMD_COUNTERS = 4 };
+
 /* Power-on values of the MSRs that have one (part of vcpu_reset). */
 void msr_reset(struct vcpu *v);
 

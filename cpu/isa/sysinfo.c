@@ -119,7 +119,7 @@ static bool exec_rdpmc(struct vcpu *v, const struct insn *in, struct operands *x
     (void)in;
     (void)x;
     if ((v->cpl != 0 && (v->state.cr4 & CR4_PCE) == 0 && (v->state.cr0 & CR0_PE) != 0) || !v->amd ||
-        ecx(v) > 3)
+        ecx(v) >= AMD_COUNTERS)
         return RAISE_GP0(v);
     set_edx_eax(v, 0);
     return true;

@@ -31,6 +31,8 @@ bool svm_exception(struct vcpu *v, const struct event *e)
         x->physical = e->cr2;
         x->bytes = (e->error_code & FETCH) == 0 && (v->vectoring.info & INFO_VALID) == 0;
     }
+    if (e->vector == VEC_BR) /* of BOUND, which has an nRIP: APM Vol 2 15.7.1 */
+        x->length = (u8)virt_insn_length(v);
     if (e->vector == VEC_DB) {
         event_note_debug(v, e->dr6);
         v->state.dr[7] &= ~(u64)DR7_GD;
@@ -274,7 +276,7 @@ bool svm_boundary(struct vcpu *v, enum boundary place)
         else if (smi_exits(v))
             exit_smi(v);
         else
-            exit_plain(v, smi_exits(v) ? SVM_EXIT_SMI : SVM_EXIT_INIT);
+            exit_plain(v, SVM_EXIT_INIT);
         break;
     case BOUNDARY_NMI: take_nmi(v); break;
     case BOUNDARY_INTR: exit_plain(v, SVM_EXIT_INTR); break;

@@ -51,13 +51,15 @@ static u32 exit_int_info(const struct vectoring *vectoring)
 /* As many bytes of the instruction as the guest could fetch: APM Vol 2 15.8.4. */
 static void fetch_bytes(const struct vcpu *v, struct vmcb_control *c)
 {
-    const u64 la = (v->state.reg[REG_RIP] + v->segbase[SEG_CS]) & v->la_mask;
+    const u64 rip = v->state.reg[REG_RIP];
+    const u64 limit = mode64(v) ? ~(u64)0 : v->state.seg[SEG_CS].limit;
+    const u32 wanted = limit - rip < VMCB_BYTES ? (u32)(limit - rip) + 1 : VMCB_BYTES;
     u32 count = 0;
 
-    while (count < VMCB_BYTES) {
-        const u64 at = (la + count) & v->la_mask;
+    while (count < wanted) {
+        const u64 at = (rip + count + v->segbase[SEG_CS]) & v->la_mask;
         const u64 in_page = PAGE_SIZE - (at & PAGE_OFFSET_MASK);
-        const u32 size = in_page < VMCB_BYTES - count ? (u32)in_page : VMCB_BYTES - count;
+        const u32 size = in_page < wanted - count ? (u32)in_page : wanted - count;
         hpa_t hpa;
 
         if (!mmu_probe(v->mmu, at, &hpa) || memory_peek(v->memory, hpa, size) == NULL)

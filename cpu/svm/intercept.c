@@ -5,6 +5,7 @@
  */
 #include "cpu/control.h"
 #include "cpu/engine.h"
+#include "cpu/mem.h"
 #include "cpu/segment.h"
 #include "cpu/svm/internal.h"
 #include "cpu/system.h"
@@ -95,9 +96,10 @@ static bool on_mov_dr(struct vcpu *v, const struct insn *in)
 {
     const bool from = in->def->encoding[4] == '1'; /* 0F 21: MOV from DR */
     const u32 number = in->reg & 15u;
+    const u64 value = reg_read(v, in->rm, mode64(v) ? 8 : 4);
 
     if (((number == 4 || number == 5) && (v->state.cr4 & CR4_DE) != 0) ||
-        (v->state.dr[7] & DR7_GD) != 0)
+        (v->state.dr[7] & DR7_GD) != 0 || (!from && number >= 4 && value >> 32 != 0))
         return true;
     return with_info(v, (from ? SVM_EXIT_DR_READ : SVM_EXIT_DR_WRITE) + number, assist(v, in->rm),
                      0);
@@ -209,22 +211,28 @@ static bool on_invpcid(struct vcpu *v, const struct insn *in)
 
 /* ---- waiting ---- */
 
+/* The line's address must be readable. */
 static bool on_monitor(struct vcpu *v, const struct insn *in)
 {
-    (void)in;
-    return v->cpl != 0 || plain(v, SVM_EXIT_MONITOR);
+    u64 la;
+
+    if (v->cpl != 0 || (u32)v->state.reg[REG_RCX] != 0 || !svm_intercepts(v, SVM_EXIT_MONITOR))
+        return true;
+    return seg_linear(v, (enum seg)in->seg, reg_read(v, REG_RAX, in->addr), 1, ACCESS_READ, &la) &&
+           mem_probe_read(v, la, 1, 0) && plain(v, SVM_EXIT_MONITOR);
 }
 
+/* The conditional intercept, of an MWAIT that would wait, is the first one. */
 static bool on_mwait(struct vcpu *v, const struct insn *in)
 {
     (void)in;
-    if (v->cpl != 0)
+    if (v->cpl != 0 || (u32)v->state.reg[REG_RCX] > 1)
         return true;
-    return plain(v, SVM_EXIT_MWAIT) &&
-           (v->state.monitor_address == 0 || plain(v, SVM_EXIT_MWAIT_ARMED));
+    return (monitor_hit(v) || plain(v, SVM_EXIT_MWAIT_ARMED)) && plain(v, SVM_EXIT_MWAIT);
 }
 
-/* PAUSE filter: APM Vol 2 15.14.4. A PAUSE later than the threshold starts a new count. */
+/* PAUSE filter: APM Vol 2 15.14.4. A PAUSE later than the threshold starts a new count, and is not
+ * counted itself. */
 static bool on_pause(struct vcpu *v, const struct insn *in)
 {
     struct svm_state *svm = &v->state.svm;
@@ -235,8 +243,10 @@ static bool on_pause(struct vcpu *v, const struct insn *in)
     if (!svm_intercepts(v, SVM_EXIT_PAUSE))
         return true;
     svm->pause_last = tsc;
-    if (late)
+    if (late && c->pause_count != 0) {
         svm->pause_left = c->pause_count;
+        return true;
+    }
     if (svm->pause_left > 1) {
         svm->pause_left--;
         return true;
@@ -265,16 +275,19 @@ static bool on_rdpru(struct vcpu *v, const struct insn *in)
     return virt_tsc_faults(v) || plain(v, SVM_EXIT_RDPRU);
 }
 
+/* A counter that is not there comes first, too. */
 static bool on_rdpmc(struct vcpu *v, const struct insn *in)
 {
     (void)in;
-    return virt_rdpmc_faults(v) || plain(v, SVM_EXIT_RDPMC);
+    return virt_rdpmc_faults(v) || (u32)v->state.reg[REG_RCX] >= AMD_COUNTERS ||
+           plain(v, SVM_EXIT_RDPMC);
 }
 
+/* #GP comes behind the intercept, even that for the CPL. */
 static bool on_xsetbv(struct vcpu *v, const struct insn *in)
 {
     (void)in;
-    return (v->state.cr4 & CR4_OSXSAVE) == 0 || v->cpl != 0 || plain(v, SVM_EXIT_XSETBV);
+    return (v->state.cr4 & CR4_OSXSAVE) == 0 || plain(v, SVM_EXIT_XSETBV);
 }
 
 static bool on_int(struct vcpu *v, const struct insn *in)

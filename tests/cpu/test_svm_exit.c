@@ -7,6 +7,18 @@ static void setup(void)
     svm_create();
 }
 
+/* L2 in 32-bit protected mode, with pages of 4 MiB for the first 4 MiB. */
+static void legacy(void)
+{
+    enum { DIRECTORY = 0x7000, CODE32 = 0xc9b };
+
+    save.efer &= ~(EFER_LME | EFER_LMA);
+    save.cr4 = CR4_PSE;
+    save.cr3 = DIRECTORY;
+    save.cs = (struct vmcb_segment){SEL_CODE0, CODE32, ~0u, 0};
+    put_value(DIRECTORY, 0x87, 4);
+}
+
 START_TEST(vmmcall_exits_and_vmrun_goes_on_behind_it)
 {
     RUN_INTO("\x0f\x01\xd9\xb3\x07\x0f\x01\xd9", 1); /* vmmcall; mov bl,7; vmmcall */
@@ -52,7 +64,7 @@ static const struct instruction_exit {
     {"\x0f\x00\xd0", 3, SVM_EXIT_LDTR_WRITE, 0, 0, 0, 0}, /* lldt ax */
     {"\x0f\x00\xd8", 3, SVM_EXIT_TR_WRITE, 0, 0, 0, 0},
     {"\x0f\x31", 2, SVM_EXIT_RDTSC, 0, 0, 0, 0},
-    {"\x0f\x33", 2, SVM_EXIT_RDPMC, 0, 99, 0, 0},
+    {"\x0f\x33", 2, SVM_EXIT_RDPMC, 0, 3, 0, 0},
     {"\x9c", 1, SVM_EXIT_PUSHF, 0, 0, 0, 0},
     {"\x9d", 1, SVM_EXIT_POPF, 0, 0, 0, 0},
     {"\x0f\xa2", 2, SVM_EXIT_CPUID, 0, 0, 0, 0},
@@ -159,13 +171,93 @@ START_TEST(exceptions_of_mov_to_cr_come_before_the_intercept)
 }
 END_TEST
 
-START_TEST(mwait_with_an_armed_monitor_has_an_intercept_of_its_own)
+/* Exceptions that come before an intercept, beyond those of the CPL: APM Vol 2 table 15-7. */
+static const struct exception_first {
+    const char *code;
+    u8 size, vector;
+    u16 exit;
+    u64 rax, rcx;
+} exceptions_first[] = {
+    {"\x0f\x33", 2, VEC_GP, SVM_EXIT_RDPMC, 0, 4},
+    {"\x0f\x01\xc8", 3, VEC_GP, SVM_EXIT_MONITOR, 0x8000, 1},
+    {"\x0f\x01\xc8", 3, VEC_PF, SVM_EXIT_MONITOR, (u64)1 << 40, 0},
+    {"\x0f\x01\xc9", 3, VEC_GP, SVM_EXIT_MWAIT, 0, 2},
+    {"\x0f\x23\xf9", 3, VEC_GP, SVM_EXIT_DR_WRITE + 7, 0, BIT(32)}, /* mov dr7,rcx */
+    {"\x0f\x23\xf1", 3, VEC_GP, SVM_EXIT_DR_WRITE + 6, 0, BIT(63)},
+    {"\x0f\x23\xe1", 3, VEC_GP, SVM_EXIT_DR_WRITE + 4, 0, BIT(63)},
+    {"\x44\x0f\x23\xc1", 4, VEC_UD, SVM_EXIT_DR_WRITE + 8, 0, 0},
+    {"\x44\x0f\x21\xc1", 4, VEC_UD, SVM_EXIT_DR_READ + 8, 0, 0},
+    {"\x44\x0f\x22\xc1", 4, VEC_GP, SVM_EXIT_CR_WRITE + 8, 0, 16},
+    {"\x0f\x20\xc8", 3, VEC_UD, SVM_EXIT_CR_READ + 1, 0, 0},
+    {"\x0f\x22\xe9", 3, VEC_UD, SVM_EXIT_CR_WRITE + 5, 0, 0},
+};
+
+START_TEST(exception_comes_before_the_intercept)
 {
+    const struct exception_first *row = &exceptions_first[_i];
+
+    intercept(row->exit);
+    v->state.reg[REG_RCX] = row->rcx;
+    save.rax = row->rax;
+    run_into(row->code, row->size, 1);
+    ck_assert(in_svm_guest(v));
+    at_handler(row->vector);
+}
+END_TEST
+
+/* Intercepts that come before exceptions, most of them in ring 3 of L2. */
+static const struct intercept_first {
+    const char *code;
+    u8 size, cpl;
+    u16 exit;
+    u64 rcx;
+} intercepts_first[] = {
+    {"\x0f\x01\xd1", 3, 3, SVM_EXIT_XSETBV, 0},
+    {"\x0f\x01\xd1", 3, 0, SVM_EXIT_XSETBV, 99},
+    {"\x0f\xaa", 2, 3, SVM_EXIT_RSM, 0},
+    {"\x48\xcf", 2, 3, SVM_EXIT_IRET, 0}, /* the stack is a supervisor's */
+    {"\x9c", 1, 3, SVM_EXIT_PUSHF, 0},
+    {"\x9d", 1, 3, SVM_EXIT_POPF, 0},
+    {"\xcd\x41", 2, 3, SVM_EXIT_SWINT, 0}, /* the gate's DPL is 0 */
+    {"\x0f\x01\xd9", 3, 3, SVM_EXIT_VMMCALL, 0},
+    {"\x66\x0f\x38\x82\x01", 5, 0, SVM_EXIT_INVPCID, 0x4000000000000000}, /* not canonical */
+};
+
+START_TEST(intercept_comes_before_the_exception)
+{
+    const struct intercept_first *row = &intercepts_first[_i];
+
+    intercept(row->exit);
+    save.cpl = row->cpl;
+    if (row->cpl == 3) /* the code is everybody's, the stack is not */
+        save.cs = (struct vmcb_segment){SEL_CODE64_3, 0xafb, ~0u, 0};
+    save.cr4 |= CR4_OSXSAVE;
+    save.rsp = (u64)1 << 40;
+    v->state.reg[REG_RCX] = row->rcx;
+    run_into(row->code, row->size, 1);
+    expect_exit(row->exit);
+    ck_assert_uint_eq(control.next_rip, L2_CODE + row->size);
+}
+END_TEST
+
+/* An MWAIT that would wait has an intercept of its own, which is the first one. */
+START_TEST(mwait_that_would_wait_exits_by_its_own_intercept)
+{
+    const bool armed = (_i & 1) != 0;
+
     intercept(SVM_EXIT_MWAIT_ARMED);
+    if (_i >= 2)
+        intercept(SVM_EXIT_MWAIT);
     v->state.reg[REG_RCX] = 0;
     save.rax = 0x8000;
-    RUN_INTO("\x0f\x01\xc8\x0f\x01\xc9", 2); /* monitor; mwait */
-    expect_exit(SVM_EXIT_MWAIT_ARMED);
+    if (armed)
+        RUN_INTO("\x0f\x01\xc8\x0f\x01\xc9", 2); /* monitor; mwait */
+    else
+        RUN_INTO("\x90\x0f\x01\xc9", 2);
+    if (!armed && _i < 2)
+        ck_assert(in_svm_guest(v));
+    else
+        expect_exit(armed ? SVM_EXIT_MWAIT_ARMED : SVM_EXIT_MWAIT);
 }
 END_TEST
 
@@ -222,9 +314,24 @@ START_TEST(late_pause_starts_a_new_count)
     intercept(SVM_EXIT_PAUSE);
     control.pause_count = 3;
     control.pause_threshold = 2;
-    RUN_INTO("\xf3\x90\xf3\x90\x90\x90\x90\xf3\x90\xf3\x90\xf3\x90", 8);
+    RUN_INTO("\xf3\x90\xf3\x90\x90\x90\x90\xf3\x90\xf3\x90\xf3\x90\xf3\x90", 9);
     expect_exit(SVM_EXIT_PAUSE);
-    ck_assert_uint_eq(save.rip, L2_CODE + 11);
+    ck_assert_uint_eq(save.rip, L2_CODE + 13);
+}
+END_TEST
+
+START_TEST(late_pause_itself_does_not_exit)
+{
+    intercept(SVM_EXIT_PAUSE);
+    control.pause_count = _i;
+    control.pause_threshold = 2;
+    RUN_INTO("\x90\x90\x90\xf3\x90\x90\x90\x90\xf3\x90", 8);
+    if (_i == 0) { /* no filter */
+        expect_exit(SVM_EXIT_PAUSE);
+        ck_assert_uint_eq(save.rip, L2_CODE + 3);
+    } else {
+        ck_assert(in_svm_guest(v));
+    }
 }
 END_TEST
 
@@ -257,6 +364,39 @@ START_TEST(page_fault_reports_address_and_bytes_and_leaves_cr2)
     ck_assert_uint_eq(save.cr2, 0x77);
     ck_assert_uint_eq(control.bytes_fetched, 15);
     ck_assert_mem_eq(control.bytes, "\x88\x18\x90\x90", 4);
+}
+END_TEST
+
+/* APM Vol 2 15.8.4. */
+START_TEST(bytes_end_at_the_limit_of_cs)
+{
+    legacy();
+    intercept(SVM_EXIT_EXCEPTION + VEC_PF);
+    save.cs.limit = L2_CODE + 4;
+    save.rax = 0x800000; /* beyond L2's page table */
+    RUN_INTO("\x88\x18\x90\x90", 1); /* mov [eax],bl */
+    expect_exit(SVM_EXIT_EXCEPTION + VEC_PF);
+    ck_assert_uint_eq(control.bytes_fetched, 5);
+    ck_assert_mem_eq(control.bytes, "\x88\x18\x90\x90", 4);
+}
+END_TEST
+
+/* INT3, INTO and BOUND are the exceptions with an nRIP: APM Vol 2 15.7.1. */
+START_TEST(exceptions_of_instructions_for_interrupts_have_an_nrip)
+{
+    static const struct {
+        const char *code;
+        u8 size, vector;
+    } rows[] = {{"\xcc", 1, VEC_BP}, {"\xce", 1, VEC_OF}, {"\x62\x05\x00\x80\x00\x00", 6, VEC_BR}};
+
+    legacy();
+    intercept(SVM_EXIT_EXCEPTION + rows[_i].vector);
+    put_value(0x8000, 1, 8); /* bounds 1 and 0 */
+    save.rflags |= FLAG_OF;
+    run_into(rows[_i].code, rows[_i].size, 1);
+    expect_exit(SVM_EXIT_EXCEPTION + rows[_i].vector);
+    ck_assert_uint_eq(save.rip, L2_CODE);
+    ck_assert_uint_eq(control.next_rip, L2_CODE + rows[_i].size);
 }
 END_TEST
 
@@ -381,14 +521,19 @@ static void add(Suite *suite)
     tcase_add_test(tc, mov_to_cr0_of_ts_and_mp_is_not_selected);
     tcase_add_test(tc, write_intercept_comes_before_the_selective_one);
     tcase_add_loop_test(tc, exceptions_of_mov_to_cr_come_before_the_intercept, 0, 3);
-    tcase_add_test(tc, mwait_with_an_armed_monitor_has_an_intercept_of_its_own);
+    tcase_add_loop_test(tc, exception_comes_before_the_intercept, 0, ARRAY_SIZE(exceptions_first));
+    tcase_add_loop_test(tc, intercept_comes_before_the_exception, 0, ARRAY_SIZE(intercepts_first));
+    tcase_add_loop_test(tc, mwait_that_would_wait_exits_by_its_own_intercept, 0, 4);
     tcase_add_test(tc, io_crossing_into_the_map_exits);
     tcase_add_test(tc, last_port_is_followed_by_three_bits_of_the_map);
     tcase_add_test(tc, msr_map_has_a_bit_for_reads_and_one_for_writes);
     tcase_add_test(tc, pause_exits_when_its_count_is_used_up);
     tcase_add_test(tc, late_pause_starts_a_new_count);
+    tcase_add_loop_test(tc, late_pause_itself_does_not_exit, 0, 2);
     tcase_add_test(tc, intercepted_exception_exits_and_others_do_not);
     tcase_add_test(tc, page_fault_reports_address_and_bytes_and_leaves_cr2);
+    tcase_add_test(tc, bytes_end_at_the_limit_of_cs);
+    tcase_add_loop_test(tc, exceptions_of_instructions_for_interrupts_have_an_nrip, 0, 3);
     tcase_add_test(tc, page_fault_of_a_fetch_has_no_bytes);
     tcase_add_test(tc, debug_exception_exits_with_dr6_as_the_handler_sees_it);
     tcase_add_test(tc, shutdown_exits_if_it_is_intercepted);
