@@ -254,6 +254,21 @@ START_TEST(vmrun_loads_cr2_and_leaves_fs_to_vmload)
 }
 END_TEST
 
+/* Attributes that are not observed: S and A of data segments. APM Vol 2 15.5.1. */
+START_TEST(data_segment_is_by_its_observed_attributes)
+{
+    save.efer &= ~(EFER_LME | EFER_LMA);
+    save.cr0 &= ~CR0_PG;
+    save.cr4 &= ~CR4_PAE;
+    save.cs = (struct vmcb_segment){SEL_CODE0, 0xc9b, ~0u, 0};
+    save.ds.attr = 0xc82;
+    save.ss.attr = 0xc82;
+    save.rax = 0x8000;
+    RUN_INTO("\x88\x18\x50\x8a\x18", 3); /* mov [eax],bl; push eax; mov bl,[eax] */
+    ck_assert_uint_eq(v->state.reg[REG_RIP], L2_CODE + 5);
+}
+END_TEST
+
 START_TEST(bases_become_canonical)
 {
     save.gdtr.base = (u64)1 << 60 | GDT;
@@ -430,6 +445,7 @@ static void add(Suite *suite)
     tcase_add_loop_test(tc, instructions_need_ring_0, 0, 6);
     tcase_add_loop_test(tc, vmmcall_and_skinit_are_undefined_in_the_host, 0, 2);
     tcase_add_test(tc, vmrun_loads_cr2_and_leaves_fs_to_vmload);
+    tcase_add_test(tc, data_segment_is_by_its_observed_attributes);
     tcase_add_test(tc, bases_become_canonical);
     tcase_add_test(tc, vmload_and_vmsave_move_the_rest_and_make_bases_canonical);
     tcase_add_test(tc, vm_cr_locks_svm_off);

@@ -533,6 +533,33 @@ START_TEST(vintr_intercept_exits_when_it_could_be_delivered)
 }
 END_TEST
 
+/* V_IRQ is cleared before the IDT is read: what then stops the delivery tells it. */
+START_TEST(virtual_interrupt_that_is_stopped_is_in_exitintinfo)
+{
+    nested_2m(0);
+    save.rsp = 0x200100;
+    virtual_irq(1);
+    save.rflags |= FLAG_IF;
+    vmrun();
+    expect_exit(SVM_EXIT_NPF);
+    ck_assert_uint_eq(control.exit_int_info, 0x80000043);
+    ck_assert_uint_eq(control.vintr & VINTR_IRQ, 0);
+}
+END_TEST
+
+START_TEST(virtual_interrupt_ends_hlt)
+{
+    virtual_irq(1);
+    control.interrupt_state = STATE_SHADOW;
+    save.rflags |= FLAG_IF;
+    RUN_INTO("\xf4", 1);
+    run_more(0);
+    ck_assert_uint_eq(v->state.activity, ACTIVITY_ACTIVE);
+    at_handler(0x43);
+    ck_assert_uint_eq(pushed(0), L2_CODE + 1);
+}
+END_TEST
+
 START_TEST(physical_interrupt_comes_before_a_virtual_one)
 {
     virtual_irq(15);
@@ -790,6 +817,8 @@ static void add(Suite *suite)
     tcase_add_test(tc, virtual_interrupt_needs_more_priority_than_v_tpr);
     tcase_add_test(tc, virtual_interrupt_may_ignore_v_tpr);
     tcase_add_test(tc, vintr_intercept_exits_when_it_could_be_delivered);
+    tcase_add_test(tc, virtual_interrupt_that_is_stopped_is_in_exitintinfo);
+    tcase_add_test(tc, virtual_interrupt_ends_hlt);
     tcase_add_test(tc, physical_interrupt_comes_before_a_virtual_one);
     tcase_add_test(tc, cr8_is_v_tpr_under_virtual_masking);
     tcase_add_test(tc, stgi_and_clgi_of_a_guest_move_the_virtual_gif);

@@ -392,6 +392,22 @@ START_TEST(nested_tables_are_read_anew_when_the_host_changes_its_mode)
 }
 END_TEST
 
+/* #VMEXIT reads the host's PDPTEs: APM Vol 2 15.6. */
+START_TEST(bad_pdpte_of_the_host_is_shutdown)
+{
+    create_way((struct way){MODE_PAE, MODE_32, NULL});
+    vmrun();
+    put_value(HOST_PAGES + 3 * 8, 3, 8); /* a reserved bit */
+    run_more(3);
+    ck_assert(was_shut_down);
+    ck_assert(!in_svm_guest(v));
+    ck_assert_uint_eq(get(VMCB + offsetof(struct vmcb_control, exit_code), 8), SVM_EXIT_VMMCALL);
+    ck_assert_uint_eq(v->cpl, 0);
+    ck_assert(v->mode & MODE_CODE32);
+    audit();
+}
+END_TEST
+
 static void add_each(TCase *tc, const TTest *test, int step)
 {
     for (int way_number = 0; way_number < WAYS; way_number += step)
@@ -409,6 +425,7 @@ static void add(Suite *suite)
     add_each(tc, supervisor_code_in_nested_user_pages_is_npf_under_gmet, 1);
     add_each(tc, user_code_runs_from_any_nested_page_under_gmet, 1);
     tcase_add_loop_test(tc, a_flush_of_any_kind_ends_what_is_stale, 0, 5);
+    tcase_add_test(tc, bad_pdpte_of_the_host_is_shutdown);
     tcase_add_loop_test(tc, a_processor_without_gmet_ignores_its_bit, 0, 1);
     /* with L1 in 32-bit paging */
     add_each(tc, guest_address_beyond_a_32_bit_nested_table_is_npf, 4);
