@@ -91,6 +91,8 @@ enum { DATA_PAGES = 8 };
 void l2_new(struct l2 *l2, enum mode mode);
 /* Runs this guest without a second stage from now on. */
 void l2_shadow(struct l2 *l2);
+/* A guest whose state is L1's own, as it is now; without memory yet. */
+void l2_as_l1(struct l2 *l2);
 /* State as at the beginning, in a mode for which l2->own has been built. */
 void l2_reset(struct l2 *l2, enum mode mode, u32 cpl);
 /* The next page of L2: returns its guest-physical address. No two guests of a part share one. */

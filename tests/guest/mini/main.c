@@ -38,6 +38,7 @@ static const struct {
     {"features", "TSC, PAUSE, clean bits, branches, VMLOAD, time", part_svm_features, &vendor_svm},
     {"apic", "APIC virtualization", part_apic, &vendor_vmx},
     {"bluepill", "L1 becomes its own guest", part_bluepill, &vendor_vmx},
+    {"bluepill", "L1 becomes its own guest", part_svm_bluepill, &vendor_svm},
     {"smp", "two processors", part_smp, NULL},
     {"nest", "a hypervisor as L2, and its L3", part_nest, &vendor_vmx, LONG_MODE},
     {"abort-msr", "VMX abort in loading MSRs", part_abort_msr, &vendor_vmx, NAMED},

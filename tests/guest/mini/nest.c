@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * VMX for L2: this program runs once more as L2, a hypervisor with an L3 of its own, and L1
- * emulates what L2 asks of VMX. A field that L2 writes goes to a table (vmcs12); when L2 launches
- * L3, L1 makes one VMCS of it (vmcs02), with an EPT that joins L2's and its own. L2 sees machine
- * memory where L1 lets it: its address x is at OFFSET + x.
+ * VMX for L2, which is this program once more, a hypervisor with an L3 of its own: L1 emulates what
+ * it asks of VMX. A field that L2 writes goes to a table (vmcs12); when L2 launches L3, L1 makes
+ * one VMCS of it (vmcs02), with an EPT that joins L2's and its own. With SVM: svm_nest.c.
  */
+#include "nest.h"
+
 #include "parts.h"
 #include "vendor.h"
 #include "vmx.h"
 
-enum { OFFSET = 0x04000000, L2_MEMORY = 0x04000000, IMAGE = 0x200000 };
-enum { VMCS12S = 16, FIELDS = 512, DONE_CALL = 0xd07e };
+enum { VMCS12S = 16, FIELDS = 512 };
 enum { TYPE_CONTROL, TYPE_READ_ONLY, TYPE_GUEST, TYPE_HOST };
 
 struct vmcs12 {
@@ -28,18 +28,11 @@ static struct {
 static struct tables joined; /* of L3: guest-physical to machine */
 static u64 joined_for; /* the EPTP of L2 that it was made for */
 static word joined_pages;
-static word nest_stack[1024] __attribute__((aligned(16)));
 
 static u64 *field12(u32 encoding)
 {
     return &virtual.current->field[(encoding >> 10 & 3) << 7 | (encoding >> 13 & 3) << 5 |
                                    (encoding >> 1 & 31)];
-}
-
-static void *l2_memory(void *context, u64 address)
-{
-    (void)context;
-    return address < L2_MEMORY ? (void *)(word)(OFFSET + address) : NULL;
 }
 
 /* ---- the join of two EPTs ---- */
@@ -55,7 +48,7 @@ static void join_nothing(void)
 /* What L2's EPT says of an address of L3: where it is for L2, and which rights. */
 static bool walk_ept12(u64 gpa, u64 *to, u32 *rights)
 {
-    struct tables t = {&format_ept, *field12(EPTP) & ~0xfffull, NULL, l2_memory, NULL};
+    struct tables t = {&format_ept, *field12(EPTP) & ~0xfffull, NULL, nest_at, NULL};
     struct walk w;
 
     tables_walk(&t, gpa, &w);
@@ -192,7 +185,7 @@ static u64 *operand(void)
         address += l2.reg[info >> 23 & 15];
     if ((info & BIT(22)) == 0)
         address += (u64)l2.reg[info >> 18 & 15] << (info & 3);
-    return l2_memory(NULL, address);
+    return nest_at(NULL, address);
 }
 
 static struct vmcs12 *find12(u64 address)
@@ -294,79 +287,16 @@ static void run_l2(void)
     }
 }
 
-/* L3 prints through its hypervisor: each OUT exits to it. */
-static void l3_prints(void)
-{
-    static const char code[] =
-        "\xac\x84\xc0\x74\x04\xe6\xe9\xeb\xf7\x0f\xa2"; /* lodsb, out, loop; cpuid */
-    static const char text[] = "Hello from L3, in 32-bit mode without PAE\n";
-    static struct l2 guest;
-
-    l2_new(&guest, MODE_32);
-    l2_put_code(&guest, code, sizeof(code) - 1);
-    memcpy(l2_at(&guest, l2_gpa(&guest, LIN_DATA)), text, sizeof(text));
-    guest.rip = guest.code_linear + OTHER_CODE;
-    guest.reg[RSI] = LIN_DATA;
-    guest.rflags = 2;
-    for (;;) {
-        vendor->run(&guest);
-        if (guest.exit.reason != 30)
-            break;
-        print("%c", (u8)guest.reg[RAX]);
-        guest.rip += guest.exit.length;
-    }
-    check(guest.exit.why == WHY_CALL, "L3 has printed");
-}
-
-/* What L2 runs: parts of this program, once more. */
-static void nest_l2_main(void)
-{
-    static void (*const inner[])(void) = {l3_prints, part_translate, part_faults, part_pae,
-                                          part_second};
-
-    print_prefix = "  L2 | ";
-    print("\n");
-    checks = failures = 0;
-    l2_memory_init();
-    for (u32 i = 0; i < ARRAY_SIZE(inner); i++) {
-        pages_free();
-        l2_pages_free();
-        vendor->on();
-        inner[i]();
-        vendor->off();
-        exits_print();
-    }
-    print_prefix = "";
-    print("\n");
-    __asm__ volatile("vmcall" : : "a"(DONE_CALL), "b"(checks), "c"(failures));
-}
-
 void part_nest(void)
 {
-    volatile u32 *probe = (volatile u32 *)(OFFSET + L2_MEMORY - 8);
-
-    *probe = 0x12345678;
-    if (*probe != 0x12345678) {
-        print("  needs 128 MiB\n");
+    if (!nest_new(&l2))
         return;
-    }
-    vmx_as_l1(&l2);
-    tables_new_machine(&l2.second, &format_ept);
-    for (u64 at = 0; at < L2_MEMORY; at += 0x200000)
-        tables_map(&l2.second, at, OFFSET + at, 21, EPT_RWX);
-    tables_map(&l2.second, 0xfee00000, 0xfee00000, 12, EPT_R | EPT_W);
-    memcpy((void *)(word)(OFFSET + 0x100000), (void *)0x100000, IMAGE - 0x100000);
-    vendor->create(&l2);
     vmx_change(PRIMARY, 0, PRI_IO | PRI_HLT);
-    l2.rip = (word)nest_l2_main;
-    l2.rsp = (word)(nest_stack + ARRAY_SIZE(nest_stack)) - 8;
-    l2.rflags = 2;
     memset(&l3, 0, sizeof(l3));
-    vmx_as_l1(&l3);
+    l2_as_l1(&l3);
     vendor->create(&l3);
     joined_pages = pages_mark();
     join_nothing();
     run_l2();
-    check(l2.reg[RAX] == DONE_CALL && l2.reg[RCX] == 0 && l2.reg[RBX] > 50,
-          "L2 as a hypervisor: %lu checks on its L3, %lu failures", l2.reg[RBX], l2.reg[RCX]);
+    nest_check(&l2);
 }

@@ -26,6 +26,7 @@ void part_timers(void);
 void part_svm_features(void);
 void part_apic(void);
 void part_bluepill(void);
+void part_svm_bluepill(void);
 void part_smp(void);
 void part_nest(void);
 /* These end in a reset; abort_seen() checks what it left, and is true the second time. */

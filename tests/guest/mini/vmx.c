@@ -260,30 +260,6 @@ void vmx_write_host(void)
     vmwrite(HOST_RIP, (word)vmx_exited);
 }
 
-void vmx_as_l1(struct l2 *l2)
-{
-    struct descriptor_table gdtr, idtr;
-
-    memset(l2, 0, sizeof(*l2));
-    __asm__ volatile("sgdt %0; sidt %1" : "=m"(gdtr), "=m"(idtr));
-    for (u32 i = 0; i < SEGMENTS; i++)
-        l2->seg[i] = (struct segment){SEL_DATA, 0xffffffff, 0xc093, 0};
-    l2->seg[CS] =
-        (struct segment){L1_64 ? SEL_CODE64 : SEL_CODE32, 0xffffffff, L1_64 ? 0xa09b : 0xc09b, 0};
-    l2->seg[LDTR] = (struct segment){0, 0, UNUSABLE, 0};
-    l2->seg[TR] =
-        (struct segment){SEL_TSS, 103, 0x8b, (gdt[4] >> 16 & 0xffffff) | gdt[4] >> 56 << 24};
-    l2->gdt_base = gdtr.base;
-    l2->gdt_limit = gdtr.limit;
-    l2->idt_base = idtr.base;
-    l2->idt_limit = idtr.limit;
-    l2->cr0 = CR_GET(0);
-    l2->cr3 = CR_GET(3);
-    l2->cr4 = CR_GET(4);
-    l2->efer = rdmsr(MSR_EFER);
-    memcpy(l2->pdpte, l1_pdpt, sizeof(l2->pdpte));
-}
-
 static void vmx_create(struct l2 *l2)
 {
     struct vmx *vmx = page_new();

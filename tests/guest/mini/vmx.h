@@ -258,8 +258,6 @@ void vmx_edit(const struct edit *edits, u64 *saved);
 void vmx_undo(const struct edit *edits, const u64 *saved);
 /* Host state of the current VMCS, as L1 is now. */
 void vmx_write_host(void);
-/* A guest whose state is L1's own, as it is now; without memory yet. */
-void vmx_as_l1(struct l2 *l2);
 /* l2's state into the current VMCS. */
 void vmx_write_guest(struct l2 *l2);
 
