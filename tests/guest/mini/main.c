@@ -41,6 +41,7 @@ static const struct {
     {"bluepill", "L1 becomes its own guest", part_svm_bluepill, &vendor_svm},
     {"smp", "two processors", part_smp, NULL},
     {"nest", "a hypervisor as L2, and its L3", part_nest, &vendor_vmx, LONG_MODE},
+    {"nest", "a hypervisor as L2, and its L3", part_svm_nest, &vendor_svm, LONG_MODE},
     {"abort-msr", "VMX abort in loading MSRs", part_abort_msr, &vendor_vmx, NAMED},
     {"abort-pdpte", "VMX abort for L1's PDPTEs", part_abort_pdpte, &vendor_vmx, NAMED},
 };

@@ -29,6 +29,7 @@ void part_bluepill(void);
 void part_svm_bluepill(void);
 void part_smp(void);
 void part_nest(void);
+void part_svm_nest(void);
 /* These end in a reset; abort_seen() checks what it left, and is true the second time. */
 void part_abort_pdpte(void);
 void part_abort_msr(void);
