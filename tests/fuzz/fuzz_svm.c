@@ -124,9 +124,16 @@ static void write_valid(struct world *w, u64 at, u32 bits)
     c.ncr3 = (base->efer & EFER_LMA) != 0 ? NPT : (base->cr4 & CR4_PAE) != 0 ? NPT_PDPT : NPT_PD32;
     c.vintr = (bits & 0x10) != 0 ? VINTR_MASKING | VINTR_IRQ | 1u << VINTR_PRIO_SHIFT : 0;
     c.vintr_vector = 0x41;
+    if ((bits & 0x4000) != 0) {
+        c.vintr |= VINTR_GIF_ENABLE | VINTR_GIF | VINTR_NMI_ENABLE | VINTR_NMI_PENDING;
+        c.intercept[3] |= 1u << (SVM_EXIT_NMI & 31);
+    }
     c.virt_ext = bits >> 5 & 3;
     if ((bits & 0x80) != 0)
         c.event_inj = INFO_VALID | SVM_TYPE_EXCEPTION << 8 | VEC_UD;
+    if ((bits & 0x8000) != 0)
+        c.event_inj = INFO_VALID | SVM_TYPE_EXCEPTION << 8 | ((bits & 0x80) != 0 ? VEC_BP : VEC_GP);
+    c.next_rip = L2_CODE;
     svm_segment_save(&save.es, &base->seg[SEG_ES]);
     svm_segment_save(&save.cs, &base->seg[SEG_CS]);
     svm_segment_save(&save.ss, &base->seg[SEG_SS]);
@@ -298,8 +305,9 @@ static void do_bytes(struct world *w, struct fuzz_input *in)
 
 static void do_msr(struct world *w, struct fuzz_input *in)
 {
-    static const u32 msrs[] = {0xc0000104, 0xc0010114, 0xc0010115, 0xc0010116, 0xc0010117,
-                               0xc0010118, 0xc0000080, 0x1d9,      0x277,      0x10};
+    static const u32 msrs[] = {0xc0000104, 0xc0010114, 0xc0010115, 0xc0010116,
+                               0xc0010117, 0xc0010118, 0xc0000080, 0x1d9,
+                               0x277,      0x10,       0xc0010015};
     const u32 index = msrs[fuzz_below(in, ARRAY_SIZE(msrs))];
     const u64 value = value_of(in, index == 0xc0000080 ? w->v->state.efer : 0);
 
