@@ -633,6 +633,21 @@ START_TEST(virtual_nmi_that_is_stopped_is_not_masked)
 }
 END_TEST
 
+START_TEST(masked_virtual_nmi_comes_right_behind_iret)
+{
+    const u64 frame[] = {L2_CODE + 2, SEL_CODE64, FLAG_1, L2_STACK, SEL_DATA0};
+
+    intercept(SVM_EXIT_NMI);
+    control.vintr = VINTR_NMI_ENABLE | VINTR_NMI_MASK | VINTR_NMI_PENDING;
+    save.rsp = L2_STACK - sizeof(frame);
+    put(save.rsp, frame, sizeof(frame));
+    put(HANDLER + 16 * VEC_NMI, "\xeb\xfe", 2);
+    RUN_INTO("\x48\xcf\x90\x90\x90\x90", 4); /* iretq; nop */
+    at_handler(VEC_NMI);
+    ck_assert_uint_eq(pushed(0), L2_CODE + 2);
+}
+END_TEST
+
 START_TEST(virtual_nmi_stays_masked_by_an_iret_that_fails)
 {
     intercept(SVM_EXIT_NMI);
@@ -825,6 +840,7 @@ static void add(Suite *suite)
     tcase_add_test(tc, virtual_gif_holds_virtual_interrupts);
     tcase_add_test(tc, virtual_nmi_is_delivered_and_masked_until_iret);
     tcase_add_loop_test(tc, virtual_nmi_that_is_stopped_is_not_masked, 0, 2);
+    tcase_add_test(tc, masked_virtual_nmi_comes_right_behind_iret);
     tcase_add_test(tc, virtual_nmi_stays_masked_by_an_iret_that_fails);
     tcase_add_test(tc, injected_nmi_masks_virtual_ones);
     tcase_add_test(tc, physical_nmi_comes_before_a_virtual_one);

@@ -221,6 +221,18 @@ static const struct intercept_first {
     {"\xcd\x41", 2, 3, SVM_EXIT_SWINT, 0}, /* the gate's DPL is 0 */
     {"\x0f\x01\xd9", 3, 3, SVM_EXIT_VMMCALL, 0},
     {"\x66\x0f\x38\x82\x01", 5, 0, SVM_EXIT_INVPCID, 0x4000000000000000}, /* not canonical */
+    /* a memory operand that is not there */
+    {"\x0f\x01\x34\x24", 4, 0, SVM_EXIT_CR_WRITE, 0}, /* lmsw [rsp] */
+    {"\x0f\x01\x34\x24", 4, 0, SVM_EXIT_CR0_SEL_WRITE, 0},
+    {"\x0f\x01\x24\x24", 4, 0, SVM_EXIT_CR_READ, 0}, /* smsw */
+    {"\x0f\x01\x04\x24", 4, 0, SVM_EXIT_GDTR_READ, 0},
+    {"\x0f\x01\x0c\x24", 4, 0, SVM_EXIT_IDTR_READ, 0},
+    {"\x0f\x01\x14\x24", 4, 0, SVM_EXIT_GDTR_WRITE, 0},
+    {"\x0f\x01\x1c\x24", 4, 0, SVM_EXIT_IDTR_WRITE, 0},
+    {"\x0f\x00\x04\x24", 4, 0, SVM_EXIT_LDTR_READ, 0},
+    {"\x0f\x00\x0c\x24", 4, 0, SVM_EXIT_TR_READ, 0},
+    {"\x0f\x00\x14\x24", 4, 0, SVM_EXIT_LDTR_WRITE, 0},
+    {"\x0f\x00\x1c\x24", 4, 0, SVM_EXIT_TR_WRITE, 0},
 };
 
 START_TEST(intercept_comes_before_the_exception)
@@ -237,6 +249,19 @@ START_TEST(intercept_comes_before_the_exception)
     run_into(row->code, row->size, 1);
     expect_exit(row->exit);
     ck_assert_uint_eq(control.next_rip, L2_CODE + row->size);
+}
+END_TEST
+
+/* INT n and INT1 have intercepts of their own: APM Vol 2 15.12. */
+START_TEST(exception_intercept_is_not_for_int_n_and_int1)
+{
+    intercept(SVM_EXIT_EXCEPTION + VEC_BP);
+    intercept(SVM_EXIT_EXCEPTION + VEC_DB);
+    if (_i == 0)
+        RUN_INTO("\xcd\x03", 1);
+    else
+        RUN_INTO("\xf1", 1);
+    at_handler(_i == 0 ? VEC_BP : VEC_DB);
 }
 END_TEST
 
@@ -523,6 +548,7 @@ static void add(Suite *suite)
     tcase_add_loop_test(tc, exceptions_of_mov_to_cr_come_before_the_intercept, 0, 3);
     tcase_add_loop_test(tc, exception_comes_before_the_intercept, 0, ARRAY_SIZE(exceptions_first));
     tcase_add_loop_test(tc, intercept_comes_before_the_exception, 0, ARRAY_SIZE(intercepts_first));
+    tcase_add_loop_test(tc, exception_intercept_is_not_for_int_n_and_int1, 0, 2);
     tcase_add_loop_test(tc, mwait_that_would_wait_exits_by_its_own_intercept, 0, 4);
     tcase_add_test(tc, io_crossing_into_the_map_exits);
     tcase_add_test(tc, last_port_is_followed_by_three_bits_of_the_map);
