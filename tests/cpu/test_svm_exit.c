@@ -44,6 +44,8 @@ static const struct instruction_exit {
     {"\x0f\x20\xc1", 3, SVM_EXIT_CR_READ, 0, 0, BIT(63) | 1, 0}, /* mov rcx,cr0 */
     {"\x0f\x20\xd9", 3, SVM_EXIT_CR_READ + 3, 0, 0, BIT(63) | 1, 0},
     {"\x44\x0f\x20\xc1", 4, SVM_EXIT_CR_READ + 8, 0, 0, BIT(63) | 1, 0},
+    {"\xf0\x0f\x20\xc1", 4, SVM_EXIT_CR_READ + 8, 0, 0, BIT(63) | 1, 0}, /* lock: CR8 */
+    {"\xf0\x0f\x22\xc1", 4, SVM_EXIT_CR_WRITE + 8, 0, 1, BIT(63) | 1, 0},
     {"\x0f\x01\xe0", 3, SVM_EXIT_CR_READ, 0, 0, 0, 0}, /* smsw eax */
     {"\x0f\x22\xc1", 3, SVM_EXIT_CR_WRITE, 0, 0x80010033, BIT(63) | 1, 0},
     {"\x0f\x22\xd9", 3, SVM_EXIT_CR_WRITE + 3, 0, 1, BIT(63) | 1, 0},
@@ -310,6 +312,22 @@ START_TEST(last_port_is_followed_by_three_bits_of_the_map)
 }
 END_TEST
 
+/* Exceptions of the TSS's bitmap come before the intercept: APM Vol 2 15.10.2. */
+START_TEST(io_without_permission_does_not_exit)
+{
+    intercept(SVM_EXIT_IOIO);
+    put_value(IOPM + 0x60 / 8, 0xff, 1);
+    put_value(TSS + 104 + 0x60 / 8, _i == 0 ? 0xff : 0, 1);
+    save.cpl = 3;
+    save.cs = (struct vmcb_segment){SEL_CODE64_3, 0xafb, ~0u, 0};
+    RUN_INTO("\xe4\x60", 1); /* in al,60h */
+    if (_i == 0)
+        at_handler(VEC_GP);
+    else
+        expect_exit(SVM_EXIT_IOIO);
+}
+END_TEST
+
 START_TEST(msr_map_has_a_bit_for_reads_and_one_for_writes)
 {
     intercept(SVM_EXIT_MSR);
@@ -552,6 +570,7 @@ static void add(Suite *suite)
     tcase_add_loop_test(tc, mwait_that_would_wait_exits_by_its_own_intercept, 0, 4);
     tcase_add_test(tc, io_crossing_into_the_map_exits);
     tcase_add_test(tc, last_port_is_followed_by_three_bits_of_the_map);
+    tcase_add_loop_test(tc, io_without_permission_does_not_exit, 0, 2);
     tcase_add_test(tc, msr_map_has_a_bit_for_reads_and_one_for_writes);
     tcase_add_test(tc, pause_exits_when_its_count_is_used_up);
     tcase_add_test(tc, late_pause_starts_a_new_count);
