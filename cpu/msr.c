@@ -455,6 +455,7 @@ const struct msr_def msr_table[] = {
     {0xc0011020, 1, "LS_CFG", F_ALWAYS, MSR_AMD, STATE(amd[AMD_LS_CFG]), ALL, 0, 0, PLAIN, "APM Vol 2 appendix A"},
     {0xc0011022, 1, "DC_CFG", F_ALWAYS, MSR_AMD, STATE(amd[AMD_DC_CFG]), ALL, 0, 0, PLAIN, "APM Vol 2 appendix A"},
     {0xc0011029, 1, "DE_CFG", F_ALWAYS, MSR_AMD, STATE(amd[AMD_DE_CFG]), ~DE_CFG_RESET, 0, DE_CFG_RESET, PLAIN, "APM Vol 2 appendix A"},
+    {0xc001102e, 1, "BP_CFG", F_ALWAYS, MSR_AMD, STATE(amd[AMD_BP_CFG]), ALL, 0, 0, PLAIN, "AMD Revision Guide 57095, erratum 1485"},
 };
 /* clang-format on */
 const u32 msr_table_rows = ARRAY_SIZE(msr_table);

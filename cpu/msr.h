@@ -41,6 +41,7 @@ enum amd_slot {
     AMD_MMIO_CONF,
     AMD_NB_CFG,
     AMD_INT_PENDING,
+    AMD_BP_CFG,
 };
 
 #define HWCR_SMMLOCK BIT(0) /* SMM is the firmware's: APM Vol 2 15.32 */

@@ -102,7 +102,8 @@ enum activity { ACTIVITY_ACTIVE, ACTIVITY_HLT, ACTIVITY_SHUTDOWN, ACTIVITY_WAIT_
 /* Event blocking, in the bits of the VMCS interruptibility state. */
 enum { SHADOW_STI = 1 << 0, SHADOW_MOV_SS = 1 << 1 };
 
-enum { MTRR_VARIABLE_COUNT = 8, MC_BANK_COUNT = 4 };
+/* Ten banks: AMD's software takes bank 4 for granted (APM Vol 2 appendix A, MC4_MISC0). */
+enum { MTRR_VARIABLE_COUNT = 8, MC_BANK_COUNT = 10 };
 
 struct cpu_state {
     union vec ymm[16];

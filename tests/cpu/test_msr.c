@@ -117,6 +117,8 @@ START_TEST(machine_check_banks_follow_their_rules)
     write_fails(0x401, 1);
     ck_assert(msr_write(v, 0x402, 0xaaaaaaaaaaaaaaaa));
     write_fails(0x400 + 4 * MC_BANK_COUNT, 0);
+    v->amd = true;
+    ck_assert_uint_eq(read_ok(0x413), 0); /* MC4_MISC0, always there: nothing is counted */
 }
 END_TEST
 
@@ -128,6 +130,19 @@ START_TEST(vendors_have_their_own_registers)
     v->amd = true;
     ck_assert(msr_read(v, 0xc0010015, &value));
     ck_assert(!msr_read(v, 0x1a0, &value));
+}
+END_TEST
+
+START_TEST(configuration_registers_of_amd_keep_what_is_written)
+{
+    static const u32 registers[] = {0xc0011020, 0xc0011022, 0xc001102e}; /* LS, DC, BP_CFG */
+
+    v->amd = true;
+    for (u32 i = 0; i < ARRAY_SIZE(registers); i++) {
+        ck_assert_uint_eq(read_ok(registers[i]), 0);
+        ck_assert(msr_write(v, registers[i], BIT(5)));
+        ck_assert_uint_eq(read_ok(registers[i]), BIT(5));
+    }
 }
 END_TEST
 
@@ -196,6 +211,7 @@ static void add(Suite *suite)
     tcase_add_test(t, tsc_and_tsc_adjust_move_together);
     tcase_add_test(t, machine_check_banks_follow_their_rules);
     tcase_add_test(t, vendors_have_their_own_registers);
+    tcase_add_test(t, configuration_registers_of_amd_keep_what_is_written);
     tcase_add_test(t, feature_control_is_locked_until_reset);
     tcase_add_test(t, firmware_locks_feature_control_after_each_reset);
     tcase_add_test(t, rdmsr_and_wrmsr_use_edx_eax);
