@@ -35,29 +35,30 @@ static bool add_module(struct machine *m, const char *path, const char *command_
     return true;
 }
 
-/* As QEMU: "FILE ARGUMENTS,FILE ARGUMENTS,…"; the module's command line is all of its part. */
+/* As QEMU: "FILE ARGUMENTS,FILE ARGUMENTS,…", a comma inside of a part written twice; the module's
+ * command line is all of its part. */
 static bool read_module_list(struct machine *m, const char *list, struct error *error)
 {
     const size_t size = strlen(list) + 1;
+    char *to;
 
-    /* The list, cut at its commas, and behind it room for the paths alone. */
-    m->module_text = calloc(2, size);
+    /* The parts as strings, and behind them room for the paths alone. */
+    m->module_text = to = calloc(2, size);
     CHECK(m->module_text != NULL);
-    memcpy(m->module_text, list, size);
-    for (char *part = m->module_text; part != NULL;) {
-        char *comma = strchr(part, ',');
-        const size_t length = comma != NULL ? (size_t)(comma - part) : strlen(part);
-        const size_t name = strcspn(part, " ,");
-        char *path = part + size;
+    for (;;) {
+        char *part = to;
 
-        memcpy(path, part, name);
-        path[name] = '\0';
-        part[length] = '\0';
-        if (!add_module(m, path, part, error))
+        while (*list != '\0' && (*list != ',' || list[1] == ',')) {
+            list += *list == ',';
+            *to++ = *list++;
+        }
+        *to++ = '\0';
+        memcpy(part + size, part, strcspn(part, " "));
+        if (!add_module(m, part + size, part, error))
             return false;
-        part = comma != NULL ? comma + 1 : NULL;
+        if (*list++ == '\0')
+            return true;
     }
-    return true;
 }
 
 bool machine_read_files(struct machine *m, struct error *error)

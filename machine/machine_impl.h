@@ -43,7 +43,7 @@ struct machine {
     struct boot_module module[BOOT_MODULES];
     u8 *file[BOOT_MODULES + 1];
     u32 files;
-    char *module_text; /* -initrd, cut at its commas */
+    char *module_text; /* -initrd, cut into its parts */
 };
 
 void machine_request_hook(void *ctx, enum machine_request request, u32 value);

@@ -46,6 +46,16 @@ static const u8 tickets_code[] = {
     0x10, 0x02, 0x3d, 0xb8, 0x0b, 0x72, 0xeb, 0xf4, 0xeb, 0xfd,
 };
 
+/* Multiboot, 32 bits: OUT F4h of the number of modules, and of bit 4 if what follows the blank in
+ * the first one's command line is "a,b". mov esi,[ebx+24]; mov esi,[esi+8]; 1: lodsb; cmp al,' ';
+ * jne 1b; lodsd; cmp eax,"a,b"; sete al; shl al,4; add al,[ebx+20]; out 0f4h,al; hlt */
+static const u8 modules_code[] = {
+    0x02, 0xb0, 0xad, 0x1b, 0x00, 0x00, 0x01, 0x00, 0xfe, 0x4f, 0x51, 0xe4, 0x00, 0x00, 0x20, 0x00,
+    0x00, 0x00, 0x20, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x00, 0x20, 0x00, 0x20, 0x00,
+    0x8b, 0x73, 0x18, 0x8b, 0x76, 0x08, 0xac, 0x3c, 0x20, 0x75, 0xfb, 0xad, 0x3d, 0x61, 0x2c, 0x62,
+    0x00, 0x0f, 0x94, 0xc0, 0xc0, 0xe0, 0x04, 0x02, 0x43, 0x14, 0xe6, 0xf4, 0xf4,
+};
+
 static char folder[] = "/tmp/nestbox-machine-XXXXXX";
 static char path[64];
 static struct config config;
@@ -256,6 +266,17 @@ START_TEST(triple_fault_ends_with_status_3_or_0)
 }
 END_TEST
 
+START_TEST(a_comma_written_twice_belongs_to_the_module)
+{
+    char list[160];
+    const char *const more[] = {"-initrd", list, NULL};
+
+    write_image(modules_code, sizeof(modules_code));
+    (void)snprintf(list, sizeof(list), "%s a,,b,%s", path, path);
+    ck_assert_int_eq(run(more, 0, false).status, 0x12 << 1 | 1);
+}
+END_TEST
+
 START_TEST(missing_and_malformed_kernels_are_named)
 {
     char *argv[] = {"nestbox", "-kernel", path, "-display", "none"};
@@ -287,6 +308,7 @@ int main(void)
     tcase_add_test(tc, instruction_budget_ends_the_run_with_status_5);
     tcase_add_test(tc, halting_for_ever_ends_the_run);
     tcase_add_test(tc, triple_fault_ends_with_status_3_or_0);
+    tcase_add_test(tc, a_comma_written_twice_belongs_to_the_module);
     tcase_add_test(tc, missing_and_malformed_kernels_are_named);
     suite_add_tcase(suite, tc);
     return run_suite(suite);
