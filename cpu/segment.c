@@ -87,23 +87,19 @@ struct segment segment_flat_data(u16 selector, unsigned dpl)
 }
 
 /*
- * In real mode only selector and base change, so that "big real mode" limits survive; a register
- * that a null selector had made unusable becomes usable again. Virtual-8086 mode sets everything:
- * SDM Vol 3A 21.2.
+ * In real mode only selector and base change, of CS too: limits and types are those that protected
+ * mode left ("big real mode"; SDM Vol 3A 10.9.2). A register that a null selector had made unusable
+ * becomes usable again. Virtual-8086 mode sets everything: SDM Vol 3A 21.2.
  */
 void segment_load_real(struct vcpu *v, enum seg seg, u16 selector)
 {
     enum { DATA = ATTR_P | ATTR_S | ATTR_WRITABLE | ATTR_ACCESSED };
+    const bool virtual_8086 = (v->state.rflags & FLAG_VM) != 0;
     struct segment *s = &v->state.seg[seg];
 
-    if ((v->state.rflags & FLAG_VM) != 0) {
+    if (virtual_8086 || (s->attr & ATTR_UNUSABLE) != 0) {
         s->limit = 0xffff;
-        s->attr = DATA | ATTR_DPL;
-    } else if ((s->attr & ATTR_UNUSABLE) != 0) {
-        s->limit = 0xffff;
-        s->attr = DATA;
-    } else {
-        s->attr = (s->attr & ~(u32)(ATTR_TYPE | ATTR_DPL)) | DATA;
+        s->attr = DATA | (virtual_8086 ? ATTR_DPL : 0);
     }
     s->selector = selector;
     s->base = (u64)selector << 4;

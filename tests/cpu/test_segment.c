@@ -107,6 +107,21 @@ START_TEST(real_mode_load_keeps_the_limit)
 }
 END_TEST
 
+START_TEST(real_mode_load_keeps_the_type)
+{
+    const u32 code = v->state.seg[SEG_CS].attr;
+    u64 la;
+
+    ck_assert((code & ATTR_CODE) != 0);
+    v->state.cr0 &= ~CR0_PE;
+    mode_update(v);
+    ck_assert(segment_load(v, SEG_CS, 0x1234)); /* as a far jump does */
+    ck_assert_uint_eq(v->state.seg[SEG_CS].attr, code);
+    ck_assert(seg_linear(v, SEG_CS, 0x10, 4, ACCESS_WRITE, &la)); /* types do not count */
+    ck_assert_uint_eq(la, 0x12350);
+}
+END_TEST
+
 START_TEST(lldt_and_ltr_check_their_descriptors)
 {
     ck_assert(lldt(v, SEL_LDT));
@@ -463,6 +478,7 @@ static void add_32(TCase *t)
     tcase_add_test(t, data_segment_of_inner_privilege_is_refused);
     tcase_add_test(t, null_selector_makes_a_data_segment_unusable);
     tcase_add_test(t, real_mode_load_keeps_the_limit);
+    tcase_add_test(t, real_mode_load_keeps_the_type);
     tcase_add_test(t, lldt_and_ltr_check_their_descriptors);
     tcase_add_test(t, ldt_selectors_read_the_local_table);
     tcase_add_test(t, lar_lsl_verr_verw_answer_by_type_and_privilege);
