@@ -1,11 +1,12 @@
 #!/bin/sh
-# Make the Debian guests: tests/guest/debian.sh FLAVOUR DIRECTORY
+# Make the Debian guests: tests/guest/debian.sh FLAVOUR DIRECTORY [MODULE]
 #
 # FLAVOUR is cloud-amd64, amd64, 686 or 686-pae. Downloads the newest kernel of Debian 12's 6.1 line
 # and the static BusyBox of its architecture (nothing is installed), and leaves DIRECTORY/FLAVOUR/
-# vmlinuz, initrd, busybox and modules/ (KVM's, for nested.sh). The initrd's /init mounts proc, sys and dev, prints "nestbox: /init reached",
-# then runs what the kernel command line says: `run=COMMAND` (commas stand for blanks) or a shell on
-# the console; `poweroff -f` at the end. Quick when the files are already there.
+# vmlinuz, initrd, busybox and modules/ (KVM's, and those of a Xen dom0). The initrd's /init mounts
+# proc, sys and dev, prints "nestbox: /init reached", then runs what the kernel command line says:
+# `run=COMMAND` (commas stand for blanks) or a shell on the console; `poweroff -f` at the end. Quick
+# when the files are already there, MODULE.ko (default: kvm) among them.
 set -eu
 
 flavour=${1:?usage: debian.sh FLAVOUR DIRECTORY}
@@ -16,7 +17,7 @@ cloud-amd64 | amd64) arch=amd64 ;;
 *) echo "debian.sh: unknown flavour '$flavour' (cloud-amd64, amd64, 686, 686-pae)" >&2; exit 1 ;;
 esac
 to=$directory/$flavour
-[ -s "$to/vmlinuz" ] && [ -s "$to/initrd" ] && [ -s "$to/modules/kvm.ko" ] && exit 0
+[ -s "$to/vmlinuz" ] && [ -s "$to/initrd" ] && [ -s "$to/modules/${3:-kvm}.ko" ] && exit 0
 
 for tool in apt-get apt-cache dpkg-deb cpio gzip; do
     command -v $tool >/dev/null || { echo "debian.sh: needs $tool (apt-get install cpio)" >&2; exit 1; }
@@ -72,9 +73,9 @@ for applet in setsid cttyhack; do ln -s busybox "$work/root/bin/$applet"; done
 find "$work/root" -exec touch -h -d @0 {} +
 (cd "$work/root" && find . | LC_ALL=C sort | cpio --quiet -o -H newc -R 0:0 --reproducible) |
     gzip -n >"$to/initrd.part"
-# KVM and what it depends on (ccp: only kvm-amd of the amd64 flavours).
+# KVM and what it depends on (ccp: only kvm-amd of the amd64 flavours); Xen's tools' devices.
 mkdir -p "$to/modules"
-for module in irqbypass ccp kvm kvm-intel kvm-amd; do
+for module in irqbypass ccp kvm kvm-intel kvm-amd xen-privcmd xen-evtchn xen-gntdev xenfs; do
     find "$work/kernel/lib/modules" -name "$module.ko" -exec cp {} "$to/modules/" \;
 done
 cp "$work/busybox/bin/busybox" "$to/busybox"

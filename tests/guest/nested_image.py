@@ -11,7 +11,7 @@ import subprocess
 
 HERE = pathlib.Path(__file__).resolve().parent
 APPLETS = ("sh mount poweroff reboot sleep echo cat uname ls dmesg tail head grep tr sed nproc "
-           "insmod mkdir seq wc md5sum").split()
+           "insmod mkdir seq wc md5sum ln rm").split()
 SOURCES = ("vmm.c", "ports.c", "linux.c", "tiny.c")
 
 
@@ -20,12 +20,14 @@ class Unavailable(Exception):
 
 
 def run(command):
+    """What the command writes to stdout."""
     try:
         done = subprocess.run(command, capture_output=True, check=False)
     except OSError as error:
         raise Unavailable(str(error)) from error
     if done.returncode != 0:
         raise Unavailable(f"{' '.join(map(str, command))}: {done.stderr.decode().strip()}")
+    return done.stdout.decode()
 
 
 def build_vmm(folder, bits):
@@ -38,8 +40,8 @@ def build_vmm(folder, bits):
     return to
 
 
-def load_order(modules, vendor):
-    """kvm-VENDOR and what it needs, in the order to load."""
+def load_order(modules, *wanted):
+    """The modules and what they need, in the order to load."""
     order = []
 
     def visit(name):
@@ -51,8 +53,18 @@ def load_order(modules, vendor):
             visit(needed)
         if name not in order:
             order.append(name)
-    visit(f"kvm-{vendor}")
+    for name in wanted:
+        visit(name)
     return order
+
+
+def add_modules(archive, modules, orders):
+    """/modules with all that is in the orders, and for each of them a file of its name."""
+    archive.folder("modules")
+    for name in dict.fromkeys(name for order in orders.values() for name in order):
+        archive.file(f"modules/{name}.ko", (modules / f"{name}.ko").read_bytes())
+    for kind, order in orders.items():
+        archive.file(f"modules/{kind}", " ".join(order).encode() + b"\n")
 
 
 class Archive:
@@ -91,47 +103,60 @@ def inside(guests):
         yield guest, flavour, deeper
 
 
-def flavour_folder(folder, flavour):
-    run(["sh", str(HERE / "debian.sh"), flavour, str(folder)])
+def flavour_folder(folder, flavour, module="kvm"):
+    """Where the flavour's kernel, BusyBox and modules are, that module among them."""
+    run(["sh", str(HERE / "debian.sh"), flavour, str(folder), module])
     return folder / flavour
 
 
-def image(folder, flavour, guests):
-    """The initramfs, as bytes, of a machine with this kernel that runs these guests."""
-    parts = flavour_folder(folder, flavour)
-    archive = Archive()
+def add_init(archive, parts):
+    """/init, BusyBox and the folders they want."""
     for name in ("bin", "proc", "sys", "dev", "tmp"):
         archive.folder(name)
     archive.file("init", (HERE / "nested" / "init").read_bytes())
     archive.file("bin/busybox", (parts / "busybox").read_bytes())
     for applet in APPLETS:
         archive.link(f"bin/{applet}", "busybox")
+
+
+def add_guests(archive, folder, guests):
+    """/guests: the kernel and the image of each."""
+    archive.folder("guests")
+    for guest, inner, deeper in inside(guests):
+        archive.folder(f"guests/{guest}")
+        kernel = flavour_folder(folder, inner) / "vmlinuz"
+        archive.file(f"guests/{guest}/vmlinuz", kernel.read_bytes())
+        archive.file(f"guests/{guest}/initrd", image(folder, inner, deeper or None))
+
+
+def image(folder, flavour, guests):
+    """The initramfs, as bytes, of a machine with this kernel that runs these guests."""
+    parts = flavour_folder(folder, flavour)
+    archive = Archive()
+    add_init(archive, parts)
     if guests is not None:
         bits = 64 if flavour.endswith("amd64") else 32
         archive.file("bin/vmm", build_vmm(folder, bits).read_bytes())
-        archive.folder("modules")
-        orders = {vendor: load_order(parts / "modules", vendor) for vendor in ("intel", "amd")}
-        for name in dict.fromkeys(orders["intel"] + orders["amd"]):
-            archive.file(f"modules/{name}.ko", (parts / "modules" / f"{name}.ko").read_bytes())
-        for vendor, order in orders.items():
-            archive.file(f"modules/{vendor}", " ".join(order).encode() + b"\n")
-        archive.folder("guests")
-        for guest, inner, deeper in inside(guests):
-            archive.folder(f"guests/{guest}")
-            kernel = flavour_folder(folder, inner) / "vmlinuz"
-            archive.file(f"guests/{guest}/vmlinuz", kernel.read_bytes())
-            archive.file(f"guests/{guest}/initrd", image(folder, inner, deeper or None))
+        add_modules(archive, parts / "modules",
+                    {vendor: load_order(parts / "modules", f"kvm-{vendor}")
+                     for vendor in ("intel", "amd")})
+        add_guests(archive, folder, guests)
     return archive.finish()
 
 
-def make(folder, flavour, guests):
-    """Writes FOLDER/nested/NAME/initrd; returns the paths of kernel and initrd."""
-    folder = pathlib.Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    to = folder / "nested" / f"{flavour}-{guests.replace(',', '-') or 'tiny'}"
+def store(folder, name, content):
+    """Writes FOLDER/nested/NAME/initrd, if that is not yet its content; returns the path."""
+    to = folder / "nested" / name
     to.mkdir(parents=True, exist_ok=True)
-    content = image(folder, flavour, guests)
     initrd = to / "initrd"
     if not initrd.exists() or initrd.read_bytes() != content:
         initrd.write_bytes(content)
-    return folder / flavour / "vmlinuz", initrd
+    return initrd
+
+
+def make(folder, flavour, guests):
+    """The image of image() on disk; returns the paths of kernel and initrd."""
+    folder = pathlib.Path(folder)
+    content = image(folder, flavour, guests)
+    name = f"{flavour}-{guests.replace(',', '-') or 'tiny'}"
+    return folder / flavour / "vmlinuz", store(folder, name, content)

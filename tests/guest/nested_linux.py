@@ -83,9 +83,9 @@ def expected(args):
     yield "nestbox: L1 is done", ""
 
 
-def check(args, text):
+def check(wanted, text):
     lines = iter(text.splitlines())
-    for start, part in expected(args):
+    for start, part in wanted:
         for line in lines:
             if line.startswith(start) and part in line:
                 break
@@ -94,8 +94,8 @@ def check(args, text):
     return None
 
 
-def run(args, command):
-    """One run: its console output. Fails if it is not as expected."""
+def run(args, command, wanted, job):
+    """One run: its console output. Fails if it is not as wanted."""
     before = sum(os.times()[2:4])
     child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                              stderr=subprocess.STDOUT)
@@ -109,12 +109,11 @@ def run(args, command):
             print(line, end="", flush=True)
     status = child.wait()
     timer.cancel()
-    wrong = f"status {status}" if status != 0 else check(args, text)
+    wrong = f"status {status}" if status != 0 else check(wanted, text)
     if wrong:
         sys.exit(f"{wrong}\n{'' if args.show else text[-5000:]}")
     seconds = sum(os.times()[2:4]) - before  # of children that have ended
-    print(f"\n{args.l1} with kvm-{args.kvm} {args.params} ran '{args.guests}' in {seconds:.1f} s "
-          f"of user and system time", file=sys.stderr)
+    print(f"\n{job} ran in {seconds:.1f} s of user and system time", file=sys.stderr)
     return text
 
 
@@ -123,25 +122,37 @@ def has_cpu(args):
     return FEATURE[args.kvm] in listed.stdout.decode().split()
 
 
-def main():
-    args = parse()
-    if args.machine == "nestbox" and not has_cpu(args):
-        print(f"skipped: {args.nestbox} has no {FEATURE[args.kvm]}")
-        sys.exit(77)
+def command_or_skip(args, command_line):
+    """The command, or the end with status 77 if there is no such CPU or no such guest."""
     try:
-        command = command_line(args)
+        if args.machine == "nestbox" and not has_cpu(args):
+            raise nested_image.Unavailable(f"{args.nestbox} has no {FEATURE[args.kvm]}")
+        return command_line(args)
     except nested_image.Unavailable as error:
         print(f"skipped: {error}")
         sys.exit(77)
-    if args.machine == "print":
-        print(shlex.join(command))
-        return
-    first = run(args, command)
-    if args.machine == "nestbox" and not args.once and run(args, command) != first:
+
+
+def run_twice(args, command, wanted, job):
+    """Two runs that must not differ, or one with --once; what they say on stdout."""
+    wanted = list(wanted)
+    first = run(args, command, wanted, job)
+    if not args.once and run(args, command, wanted, job) != first:
         sys.exit("the two runs differ")
     if not args.show:
         print("\n".join(line for line in first.splitlines()
                         if "nestbox: " in line or "state-hash" in line))
+
+
+def main():
+    args = parse()
+    args.once |= args.machine == "qemu"
+    command = command_or_skip(args, command_line)
+    if args.machine == "print":
+        print(shlex.join(command))
+        return
+    job = f"{args.l1} with kvm-{args.kvm} {args.params} and '{args.guests}'"
+    run_twice(args, command, expected(args), job)
 
 
 if __name__ == "__main__":
