@@ -116,14 +116,14 @@ const struct insn *run_generic(struct vcpu *v, const struct insn *in)
 
 const struct insn *run_intercepted(struct vcpu *v, const struct insn *in)
 {
-    insn_run run;
+    insn_run handler;
 
     v->insn_rip = insn_rip(v, in) & v->la_mask;
     v->next_rip = insn_next_rip(v, in) & v->la_mask;
     if (unlikely(!virt_intercept(v, in)))
         return leave_event(v, in);
-    run = in->def->stamp != NULL ? in->def->stamp(in, v->mode) : NULL;
-    return run != NULL ? run(v, in) : run_generic(v, in);
+    handler = in->def->stamp != NULL ? in->def->stamp(in, v->mode) : NULL;
+    return handler != NULL ? handler(v, in) : run_generic(v, in);
 }
 
 /* ---- fetch and block building ---- */
