@@ -241,15 +241,17 @@ void page_reserve(struct shadow *shadow)
 
 /* ---- links ---- */
 
-/* The list that the entry of a slot is on: its child's parents, or leaves like it; NULL: none. */
-static ALWAYS_INLINE slot_ref *list_of(struct shadow *shadow, const struct shadow_page *page,
-                                       u64 spte)
+/* Is an entry of the page on a list? */
+static ALWAYS_INLINE bool is_listed(const struct shadow_page *page, u64 spte)
 {
-    if (spte == 0)
-        return NULL;
-    if (spte_is_child(spte))
-        return &page_at(shadow, spte_child(spte))->parents;
-    return page_lists_leaves(page->role) ? leaf_list(shadow, spte) : NULL;
+    return spte_is_child(spte) || (spte != 0 && page_lists_leaves(page->role));
+}
+
+/* On which: that of its child's parents, or of leaves like it. */
+static ALWAYS_INLINE slot_ref *list_of(struct shadow *shadow, u64 spte)
+{
+    return spte_is_child(spte) ? &page_at(shadow, spte_child(spte))->parents
+                               : leaf_list(shadow, spte);
 }
 
 static void link_add(struct shadow *shadow, struct shadow_page *page, u32 slot, slot_ref *list)
@@ -361,12 +363,11 @@ static ALWAYS_INLINE void slot_set(struct shadow *shadow, struct shadow_page *pa
 void slot_drop(struct shadow *shadow, struct shadow_page *page, u32 slot)
 {
     const u64 old = page->spt[slot];
-    slot_ref *list = list_of(shadow, page, old);
 
     if (old == 0)
         return;
-    if (list != NULL)
-        link_remove(shadow, page, slot, list);
+    if (is_listed(page, old))
+        link_remove(shadow, page, slot, list_of(shadow, old));
     slot_set(shadow, page, slot, 0);
     if (spte_is_child(old)) {
         shadow->changes++;
@@ -379,7 +380,6 @@ void slot_drop(struct shadow *shadow, struct shadow_page *page, u32 slot)
 void slot_replace(struct shadow *shadow, struct shadow_page *page, u32 slot, u64 spte)
 {
     const u64 old = page->spt[slot];
-    slot_ref *list;
 
     if (old != 0 && leaf_covers(spte, old)) {
         page->spt[slot] = spte; /* which stays on its list */
@@ -389,9 +389,8 @@ void slot_replace(struct shadow *shadow, struct shadow_page *page, u32 slot, u64
     if (spte == 0)
         return;
     slot_set(shadow, page, slot, spte);
-    list = list_of(shadow, page, spte);
-    if (list != NULL)
-        link_add(shadow, page, slot, list);
+    if (is_listed(page, spte))
+        link_add(shadow, page, slot, list_of(shadow, spte));
 }
 
 void slot_link(struct shadow *shadow, struct shadow_page *page, u32 slot, u32 child)
@@ -409,10 +408,8 @@ void page_zap(struct shadow *shadow, u32 index)
     if (page->present != 0 && !page_is_obsolete(shadow, page))
         page_revoke(shadow, page);
     for (u32 i = 0; page->link != NULL && i < SLOTS; i++) {
-        slot_ref *list = list_of(shadow, page, page->spt[i]);
-
-        if (list != NULL)
-            link_remove(shadow, page, i, list);
+        if (is_listed(page, page->spt[i]))
+            link_remove(shadow, page, i, list_of(shadow, page->spt[i]));
     }
     while (page->parents != 0) {
         struct shadow_page *parent = page_at(shadow, page->parents >> SLOT_BITS);

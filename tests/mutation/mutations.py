@@ -160,7 +160,7 @@ MUTATIONS = [Mutation(*fields) for fields in (
      "what came through a zapped page stays"),
     (PAGE, "        slot_set(shadow, parent, slot, 0);\n", "        (void)slot;\n", "zap_under_parent",
      "a parent points to a page that is gone"),
-    (PAGE, "        if (list != NULL)\n            link_remove(shadow, page, i, list);", "        (void)list;",
+    (PAGE, "        if (is_listed(page, page->spt[i]))\n            link_remove(shadow, page, i, list_of(shadow, page->spt[i]));", "        continue;",
      "zap_keeps_links", "children know a parent that is gone"),
     (PAGE, "    page->hash_next = shadow->page_free;\n    shadow->page_free = index;\n    if (!page->role.direct)\n"
      "        frame_watch_update(shadow, page->frame);\n",
