@@ -585,18 +585,22 @@ enum decode decode(struct vcpu *v, const u8 *bytes, u32 available, struct insn *
     if (row->def.intercept != INTERCEPT_NONE && (v->mode & MODE_GUEST) != 0 &&
         virt_has_intercept(v, row->def.intercept))
         in->run = run_intercepted;
-    else if (row->def.stamp != NULL)
-        in->run = row->def.stamp(in, v->mode);
-    if (in->run == NULL)
-        in->run = run_generic;
+    else
+        in->run = insn_handler(in, v->mode);
     return DECODE_OK;
 }
 
-bool insn_ends_block(const struct insn *in)
+static bool is_bare(const struct insn *in)
 {
-    const u32 attr = in->def->attr;
+    return row_of(in->def)->count == 0 && (in->prefix & PREFIX_MEM) == 0 &&
+           (in->def->attr & (MMX | X87_WAIT | STRING)) == 0;
+}
 
-    if (attr & (ENDS_BLOCK | BRANCH | IO | SERIALISING))
-        return true;
-    return (attr & STRING) != 0 && (in->prefix & (PREFIX_REP | PREFIX_REPNE)) != 0;
+insn_run insn_handler(const struct insn *in, u32 mode)
+{
+    const insn_run stamped = in->def->stamp != NULL ? in->def->stamp(in, mode) : NULL;
+
+    if (stamped != NULL)
+        return stamped;
+    return is_bare(in) ? run_bare : run_generic;
 }

@@ -64,6 +64,8 @@ struct block {
 /* The generic path: any row, any operands. Also what stamped handlers fall back to. */
 const struct insn *run_generic(struct vcpu *v, const struct insn *in);
 #define GENERIC(v, in) return run_generic(v, in)
+/* Of a row with nothing to load, to wait for or to store: its exec gets no operands. */
+const struct insn *run_bare(struct vcpu *v, const struct insn *in);
 /* The same for a hypervisor's guest, if the hypervisor does not want to hear of it. */
 const struct insn *run_intercepted(struct vcpu *v, const struct insn *in);
 
@@ -243,7 +245,17 @@ enum decode {
 enum decode decode(struct vcpu *v, const u8 *bytes, u32 available, struct insn *in);
 
 /* Must this record be the last of its block? */
-bool insn_ends_block(const struct insn *in);
+static ALWAYS_INLINE bool insn_ends_block(const struct insn *in)
+{
+    const u32 attr = in->def->attr;
+
+    if (attr & (ENDS_BLOCK | BRANCH | IO | SERIALISING))
+        return true;
+    return (attr & STRING) != 0 && (in->prefix & (PREFIX_REP | PREFIX_REPNE)) != 0;
+}
+
+/* What runs a decoded instruction that its mode allows and that no hypervisor intercepts. */
+insn_run insn_handler(const struct insn *in, u32 mode);
 
 /* The generic path's operand access, cpu/operand.c. */
 MUST_CHECK bool operands_load(struct vcpu *v, const struct insn *in, struct operands *x);

@@ -55,28 +55,19 @@ const struct insn *leave_event(struct vcpu *v, const struct insn *in)
     return NULL;
 }
 
-/* Nothing to load, to wait for or to store. */
-static ALWAYS_INLINE bool without_operands(const struct insn *in)
+static ALWAYS_INLINE void exec_begin(struct vcpu *v, const struct insn *in)
 {
-    return row_of(in->def)->count == 0 && (in->prefix & PREFIX_MEM) == 0 &&
-           (in->def->attr & (MMX | X87_WAIT)) == 0;
-}
-
-static NOINLINE bool generic_exec(struct vcpu *v, const struct insn *in)
-{
-    struct operands x;
-    bool done;
-
     v->counters.generic++;
     v->insn_rip = insn_rip(v, in) & v->la_mask;
     v->next_rip = insn_next_rip(v, in) & v->la_mask;
-    v->current = (in->def->attr & STRING) != 0 ? NULL : in;
-    if (without_operands(in))
-        done = in->def->exec(v, in, &x);
-    else
-        done = operands_load(v, in, &x) && in->def->exec(v, in, &x) && operands_store(v, in, &x);
-    v->current = NULL;
-    return done;
+}
+
+/* Apart, since the room for operands would cost every handler below. */
+static NOINLINE bool exec_with_operands(struct vcpu *v, const struct insn *in)
+{
+    struct operands x;
+
+    return operands_load(v, in, &x) && in->def->exec(v, in, &x) && operands_store(v, in, &x);
 }
 
 static bool must_run_alone(const struct vcpu *v)
@@ -103,10 +94,9 @@ const struct insn *leave_attention(struct vcpu *v, const struct insn *in)
     return leave_boundary(v);
 }
 
-const struct insn *run_generic(struct vcpu *v, const struct insn *in)
+/* Behind an instruction of which nothing is known but its row. */
+static ALWAYS_INLINE const struct insn *exec_done(struct vcpu *v, const struct insn *in)
 {
-    if (unlikely(!generic_exec(v, in)))
-        return leave_event(v, in);
     if (insn_ends_block(in))
         return block_end(v, in);
     if (unlikely(v->attention))
@@ -114,16 +104,35 @@ const struct insn *run_generic(struct vcpu *v, const struct insn *in)
     NEXT(v, in);
 }
 
+const struct insn *run_generic(struct vcpu *v, const struct insn *in)
+{
+    bool done;
+
+    exec_begin(v, in);
+    v->current = (in->def->attr & STRING) != 0 ? NULL : in;
+    done = exec_with_operands(v, in);
+    v->current = NULL;
+    return likely(done) ? exec_done(v, in) : leave_event(v, in);
+}
+
+const struct insn *run_bare(struct vcpu *v, const struct insn *in)
+{
+    bool done;
+
+    exec_begin(v, in);
+    v->current = in;
+    done = in->def->exec(v, in, NULL);
+    v->current = NULL;
+    return likely(done) ? exec_done(v, in) : leave_event(v, in);
+}
+
 const struct insn *run_intercepted(struct vcpu *v, const struct insn *in)
 {
-    insn_run handler;
-
     v->insn_rip = insn_rip(v, in) & v->la_mask;
     v->next_rip = insn_next_rip(v, in) & v->la_mask;
     if (unlikely(!virt_intercept(v, in)))
         return leave_event(v, in);
-    handler = in->def->stamp != NULL ? in->def->stamp(in, v->mode) : NULL;
-    return handler != NULL ? handler(v, in) : run_generic(v, in);
+    return insn_handler(in, v->mode)(v, in);
 }
 
 /* ---- fetch and block building ---- */
