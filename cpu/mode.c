@@ -93,22 +93,23 @@ void mode_update_privilege(struct vcpu *v)
 {
     const struct cpu_state *s = &v->state;
     const bool ac = (s->rflags & FLAG_AC) != 0;
+    u32 mode = v->mode & ~(u32)(MODE_CPL0 | MODE_ALIGN | MODE_GUEST);
+    u8 cpl = (u8)(s->seg[SEG_SS].attr >> ATTR_DPL_SHIFT & 3);
 
     if ((s->cr0 & CR0_PE) == 0)
-        v->cpl = 0;
+        cpl = 0;
     else if ((s->rflags & FLAG_VM) != 0)
-        v->cpl = 3;
-    else
-        v->cpl = (u8)(s->seg[SEG_SS].attr >> ATTR_DPL_SHIFT & 3);
+        cpl = 3;
     update_debug(v);
-    v->mode &= ~(u32)(MODE_CPL0 | MODE_ALIGN | MODE_GUEST);
     if (in_guest(v))
-        v->mode |= MODE_GUEST;
-    if (v->cpl == 0)
-        v->mode |= MODE_CPL0;
-    if (v->watching || (v->cpl == 3 && ac && (s->cr0 & CR0_AM) != 0))
-        v->mode |= MODE_ALIGN;
-    mmu_set_privilege(v->mmu, v->cpl == 3, ac);
+        mode |= MODE_GUEST;
+    if (cpl == 0)
+        mode |= MODE_CPL0;
+    if (v->watching || (cpl == 3 && ac && (s->cr0 & CR0_AM) != 0))
+        mode |= MODE_ALIGN;
+    v->cpl = cpl;
+    v->mode = mode;
+    mmu_set_privilege(v->mmu, cpl == 3, ac);
     vcpu_tlb_refresh(v);
 }
 

@@ -9,8 +9,6 @@
 #include "cpu/mem.h"
 #include "cpu/transfer.h"
 
-enum { FLAT_LIMIT = -1 };
-
 void descriptor_unpack(const struct descriptor *d, u16 selector, struct segment *out)
 {
     u32 limit = (u32)((d->low & 0xffff) | (d->low >> 32 & 0xf0000));
@@ -64,26 +62,6 @@ bool descriptor_touch(struct vcpu *v, u16 selector, const struct descriptor *d)
 struct segment segment_null(u16 selector, unsigned dpl)
 {
     return (struct segment){.selector = selector, .attr = ATTR_UNUSABLE | dpl << ATTR_DPL_SHIFT};
-}
-
-struct segment segment_flat_code(u16 selector, unsigned dpl, bool is_64)
-{
-    return (struct segment){
-        .selector = selector,
-        .limit = (u32)FLAT_LIMIT,
-        .attr = ATTR_G | (is_64 ? ATTR_L : ATTR_DB) | ATTR_P | ATTR_S | ATTR_CODE | ATTR_WRITABLE |
-                ATTR_ACCESSED | dpl << ATTR_DPL_SHIFT,
-    };
-}
-
-struct segment segment_flat_data(u16 selector, unsigned dpl)
-{
-    return (struct segment){
-        .selector = selector,
-        .limit = (u32)FLAT_LIMIT,
-        .attr = ATTR_G | ATTR_DB | ATTR_P | ATTR_S | ATTR_WRITABLE | ATTR_ACCESSED |
-                dpl << ATTR_DPL_SHIFT,
-    };
 }
 
 /*

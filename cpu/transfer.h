@@ -63,8 +63,25 @@ static inline bool raise_selector(struct vcpu *v, enum vector vector, u16 select
 /* A segment register with no usable segment. dpl matters for SS, which carries the CPL. */
 struct segment segment_null(u16 selector, unsigned dpl);
 /* Flat segments that SYSCALL, SYSENTER and their returns put in place of descriptors. */
-struct segment segment_flat_code(u16 selector, unsigned dpl, bool is_64);
-struct segment segment_flat_data(u16 selector, unsigned dpl);
+static ALWAYS_INLINE struct segment segment_flat_code(u16 selector, unsigned dpl, bool is_64)
+{
+    return (struct segment){
+        .selector = selector,
+        .limit = ~(u32)0,
+        .attr = ATTR_G | (is_64 ? ATTR_L : ATTR_DB) | ATTR_P | ATTR_S | ATTR_CODE | ATTR_WRITABLE |
+                ATTR_ACCESSED | dpl << ATTR_DPL_SHIFT,
+    };
+}
+
+static ALWAYS_INLINE struct segment segment_flat_data(u16 selector, unsigned dpl)
+{
+    return (struct segment){
+        .selector = selector,
+        .limit = ~(u32)0,
+        .attr = ATTR_G | ATTR_DB | ATTR_P | ATTR_S | ATTR_WRITABLE | ATTR_ACCESSED |
+                dpl << ATTR_DPL_SHIFT,
+    };
+}
 
 /* Read a processor's own table at la: as mem_load_bytes(ACCESS_IMPLICIT), quick where the soft TLB
  * knows the page. size is best a constant. */

@@ -176,11 +176,6 @@ void vmx_enter(struct vcpu *v, bool launch)
 
 /* ---- what follows from being in a guest ---- */
 
-bool vmx_steps(const struct vcpu *v)
-{
-    return vmx_guest_has_primary(v, PRIMARY_MTF);
-}
-
 /* ---- control registers ---- */
 
 bool vmx_cr0_allowed(const struct vcpu *v, u64 value)

@@ -39,7 +39,10 @@ static inline bool vmx_guest_has_secondary(const struct vcpu *v, u32 bits)
 /* The second stage of the MMU and the preemption timer's deadline. */
 void vmx_refresh(struct vcpu *v);
 /* Must each instruction run alone, for the monitor trap flag? */
-bool vmx_steps(const struct vcpu *v);
+static inline bool vmx_steps(const struct vcpu *v)
+{
+    return vmx_guest_has_primary(v, PRIMARY_MTF);
+}
 
 /* ---- control registers: SDM Vol 3C 24.8, 26.3 ---- */
 bool vmx_cr0_allowed(const struct vcpu *v, u64 value);
