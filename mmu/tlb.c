@@ -81,11 +81,8 @@ static struct tlb_entry *bank_ready(struct mmu_state *s, u32 class)
     const struct mmu_context *context = current_context(s);
     struct bank *bank = &current_context(s)->bank[class];
     struct tlb_entry *entry = s->entry[s->current][class];
-    const union mmu_role role = context_role(s);
-    const bool other_keys =
-        (role.pke && bank->pkru != s->pkru) || (role.pks && bank->pkrs != s->pkrs);
 
-    if (likely(bank->stamp == context->stamp && !other_keys)) {
+    if (likely(bank->stamp == context->stamp && bank->keys == s->keys)) {
         if (likely(bank->write_epoch == s->memory->write_epoch))
             return entry;
         bank_clear_writes(bank, entry);
@@ -95,8 +92,7 @@ static struct tlb_entry *bank_ready(struct mmu_state *s, u32 class)
     }
     bank->stamp = context->stamp;
     bank->write_epoch = s->memory->write_epoch;
-    bank->pkru = s->pkru;
-    bank->pkrs = s->pkrs;
+    bank->keys = s->keys;
     return entry;
 }
 
@@ -135,11 +131,11 @@ static bool context_gmet(const struct mmu_state *s)
 
 void tlb_refresh_privilege(struct mmu_state *s)
 {
-    const union mmu_role role = context_role(s);
-    const bool gmet = context_gmet(s);
+    struct accessor *who = &s->who[0];
 
-    s->class = class_of(role, gmet, s->user, s->ac);
-    s->who[0] = (struct accessor){role, s->user, role.smap && !s->ac, s->pkru, s->pkrs, gmet};
+    who->user = s->user;
+    who->smap = who->role.smap && !s->ac;
+    s->class = class_of(who->role, who->gmet, s->user, s->ac);
     s->mmu.bank = bank_ready(s, s->class);
 }
 
@@ -153,8 +149,9 @@ void tlb_refresh(struct mmu_state *s)
         context->stamp = stamp_new(s);
         context->epoch = s->memory->epoch;
     }
+    s->keys = (role.pke ? s->pkru : 0) | (u64)(role.pks ? s->pkrs : 0) << 32;
     s->system_class = class_of(role, gmet, false, false);
-    s->who[1] = (struct accessor){role, false, role.smap, s->pkru, s->pkrs, gmet};
+    s->who[0] = s->who[1] = (struct accessor){role, false, role.smap, s->pkru, s->pkrs, gmet};
     s->mmu.system_bank = bank_ready(s, s->system_class);
     tlb_refresh_privilege(s);
 }

@@ -39,7 +39,7 @@ enum bank_class {
 /* What a bank's entries were made under. */
 struct bank {
     u32 stamp; /* 0: never used, entries not even invalid */
-    u32 pkru, pkrs;
+    u64 keys; /* PKRU and PKRS as far as they matter: see mmu_state */
     u64 write_epoch;
     u64 touched[TLB_SIZE / 64]; /* slots filled since the bank was empty */
 };
@@ -108,6 +108,7 @@ struct mmu_state {
     /* Derived. */
     u32 current; /* context in use */
     u8 class, system_class;
+    u64 keys; /* of that context: PKRU, above it PKRS; 0 for one that its role does not have */
     struct accessor who[2]; /* explicit and implicit accesses */
     struct pt_memory tables; /* where walks read: physical memory as this CPU sees it */
     bool quiet; /* probing: devices are not read */

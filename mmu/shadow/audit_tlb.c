@@ -387,8 +387,8 @@ static bool class_may(const struct place *p, u32 access, u64 leaf)
         .role = {.word = p->s->key_role[p->context]},
         .user = p->class == BANK_USER,
         .smap = p->class == BANK_SMAP,
-        .pkru = bank->pkru,
-        .pkrs = bank->pkrs,
+        .pkru = (u32)bank->keys,
+        .pkrs = (u32)(bank->keys >> 32),
         .gmet = ((union mmu_role){.word = p->s->key_role2[p->context]}).gmet,
     };
 
