@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * A hostile hypervisor with SVM, in 64-bit mode, with PAE or with 32-bit paging. It writes VMCBs,
- * nested page tables and permission maps from the input, executes SVM instructions with any RAX,
- * and gives the nested guest its code. What must hold:
+ * A hostile hypervisor with SVM, in 64-bit mode with 4 or 5 levels of tables, with PAE or with
+ * 32-bit paging. It writes VMCBs, nested page tables and permission maps from the input, executes
+ * SVM instructions with any RAX, and gives the nested guest its code. What must hold:
  *  - VMRUN enters a guest only if the table of rules finds nothing, and ends with
  *    #VMEXIT(INVALID) only if it finds something, and then changes nothing but what it reports;
  *  - the shadow's audit;
@@ -21,6 +21,7 @@ enum {
     NPT = 0x50000, /* PML4, PDPT, PD, PT of the lowest 2 MiB; PD of 4-byte entries; PAE's PDPT */
     NPT_PD32 = NPT + 0x4000,
     NPT_PDPT = NPT + 0x5000,
+    NPT_PML5 = NPT + 0x6000,
     IOPM = 0x60000,
     MSRPM = 0x64000,
     HSAVE = 0x68000,
@@ -59,7 +60,7 @@ static u64 place_of(struct fuzz_input *in)
     /* clang-format off */
     static const u64 places[] = {
         VMCB, VMCB + 0x1000, NPT, NPT + 0x1000, NPT + 0x2000, NPT + 0x3000, NPT_PD32, NPT_PDPT,
-        IOPM, IOPM + 0x2000, MSRPM, HSAVE, OPERAND, L1_CODE, L2_CODE, L2_STACK - 0x1000, PML4,
+        NPT_PML5, PML5, IOPM, IOPM + 0x2000, MSRPM, HSAVE, OPERAND, L1_CODE, L2_CODE, L2_STACK - 0x1000, PML4,
         PML4 + 0x2000, PDPT32, PD32, GDT, IDT, TSS, MMIO, MMIO + 0x7000, ROM, RAM - 0x1000, RAM,
         0xfee00000, (u64)1 << 32, (u64)1 << 39, ((u64)1 << 40) - 0x1000, (u64)1 << 40,
         ~(u64)0xfff, 0,
@@ -91,6 +92,7 @@ static u64 value_of(struct fuzz_input *in, u64 old)
 
 static void write_npt(struct world *w)
 {
+    put_value(w, NPT_PML5, NPT | 7, 8);
     put_value(w, NPT, (NPT + 0x1000) | 7, 8);
     for (u64 i = 0; i < 4; i++) {
         put_value(w, NPT + 0x1000 + 8 * i, (NPT + 0x2000) | 7, 8);
@@ -102,6 +104,14 @@ static void write_npt(struct world *w)
     }
     for (u64 i = 0; i < 1024; i++)
         put_value(w, NPT_PD32 + 4 * i, i << 22 | 0x87, 4);
+}
+
+/* Nested tables in the format of L1's own. */
+static u64 ncr3_of(const struct cpu_state *l1)
+{
+    if ((l1->efer & EFER_LMA) != 0)
+        return (l1->cr4 & CR4_LA57) != 0 ? NPT_PML5 : NPT;
+    return (l1->cr4 & CR4_PAE) != 0 ? NPT_PDPT : NPT_PD32;
 }
 
 /* A VMCB that describes a guest which runs, by bits of the input. */
@@ -121,7 +131,7 @@ static void write_valid(struct world *w, u64 at, u32 bits)
     c.msrpm_base = MSRPM;
     c.asid = 1 + (bits >> 2 & 1);
     c.np_control = ((bits & 8) != 0 ? NP_ENABLE : 0) | ((bits & 0x2000) != 0 ? NP_GMET : 0);
-    c.ncr3 = (base->efer & EFER_LMA) != 0 ? NPT : (base->cr4 & CR4_PAE) != 0 ? NPT_PDPT : NPT_PD32;
+    c.ncr3 = ncr3_of(base);
     c.vintr = (bits & 0x10) != 0 ? VINTR_MASKING | VINTR_IRQ | 1u << VINTR_PRIO_SHIFT : 0;
     c.vintr_vector = 0x41;
     if ((bits & 0x4000) != 0) {
@@ -502,13 +512,17 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
         {.sync = SYNC_STRICT, .combined = true},
         {.sync = SYNC_STRICT, .unsync_after = 1, .combined = true, .quota = 1},
     };
-    static const char *const cpus[] = {"amd-max", "amd-v3", "amd-v2", "amd-max,-npt"};
+    static const struct {
+        const char *name;
+        u32 pagings; /* that it has, the first of enum paging */
+    } cpus[] = {{"amd-max", 4}, {"amd-v3", 3}, {"amd-v2", 3}, {"amd-max,-npt", 4}};
     static struct world first, second;
     struct fuzz_input in = {data, data + size};
     const u32 engine = fuzz_below(&in, ARRAY_SIZE(engines) + 1);
     const u32 choice = (u32)fuzz_take(&in, 1);
-    const char *cpu = cpus[choice % ARRAY_SIZE(cpus)];
-    const enum paging paging = (enum paging)(choice / 4 % 3);
+    const u32 which = choice % ARRAY_SIZE(cpus);
+    const char *cpu = cpus[which].name;
+    const enum paging paging = (enum paging)(choice / 4 % cpus[which].pagings);
 
     create(&first, cpu, paging, engine == 0 ? NULL : &engines[engine - 1]);
     run(&first, in);

@@ -345,6 +345,11 @@ def svm():
         put("svm", f"npt{number}", bytes([number % 4, number % 3 << 2]) + enter(nested, 28, 29, 2) + walks)
     put("svm", "time", b"\3\0" + enter(nested | 0x110, 20, 33) + some(event, 2, 4) + some(time, 2, 2) +
         some(maps, 3, 6) + some(raw, 8, 4) + bytes([repair, vmrun, 0, 50]))
+    for number in range(4):
+        kind = nested | (0, legacy, pae, paged_real)[number]
+        walks = b"".join(some(npt, 6, 3) + some(store, 8, 1) + bytes([vmrun, 0, 90, go_on, 90]) + good(kind)
+                         for _ in range(5))
+        put("svm", f"levels5_{number}", bytes([number, 3 << 2]) + enter(kind, 28, 29, 2) + walks)
 
 
 # ---- options: words ended by newlines ----

@@ -30,6 +30,7 @@ enum {
     PML4 = 0x10000, /* then PDPT, PD of the lowest GiB, PD of the highest below 4 GiB */
     PDPT32 = 0x14000, /* of PAE paging */
     PD32 = 0x15000, /* of 32-bit paging: 4 MiB pages */
+    PML5 = 0x16000,
     L1_CODE = 0x20000,
     L1_STACK = 0x28000,
     L2_CODE = 0x30000,
@@ -126,7 +127,7 @@ static void put_value(struct world *w, u64 at, u64 value, u32 size)
     put(w, at, bytes, size);
 }
 
-enum paging { PAGES_64, PAGES_PAE, PAGES_32 };
+enum paging { PAGES_64, PAGES_PAE, PAGES_32, PAGES_57 };
 
 static void write_tables(struct world *w)
 {
@@ -154,6 +155,7 @@ static void write_tables(struct world *w)
                   8);
         put_value(w, IDT + 16 * vector, at | 0x00008e0000000000 | (u64)SEL_CODE << 16, 8);
     }
+    put_value(w, PML5, PML4 | 7, 8);
     put_value(w, PML4, (PML4 + 0x1000) | 7, 8);
     put_value(w, PML4 + 0x1000, (PML4 + 0x2000) | 7, 8);
     put_value(w, PML4 + 0x1018, (PML4 + 0x3000) | 7, 8);
@@ -203,8 +205,12 @@ static void start(struct world *w, enum paging paging)
     s->seg[SEG_LDTR] = (struct segment){.attr = ATTR_UNUSABLE};
     s->reg[REG_RIP] = L1_CODE;
     s->reg[REG_RSP] = L1_STACK;
-    if (paging != PAGES_64)
+    if (paging == PAGES_57) {
+        s->cr3 = PML5;
+        s->cr4 |= CR4_LA57;
+    } else if (paging != PAGES_64) {
         start_32(w, paging);
+    }
 }
 
 static void create_world(struct world *w, const char *cpu, enum paging paging,
