@@ -3,14 +3,16 @@
  * void svm_pill_take(void): the VMCB is complete but for RIP, RSP, RFLAGS; comes back as its guest.
  * Every exit asks svm_pill_exit(registers), which says whether it goes on under us, or without us.
  */
+#include "registers.inc"
+
     .text
     .globl svm_pill_take
     .set VMCB_RFLAGS, 0x570
     .set VMCB_RIP, 0x578
     .set VMCB_RSP, 0x5d8
     .set VMCB_RAX, 0x5f8
-#ifdef __x86_64__
 svm_pill_take:
+#ifdef __x86_64__
     movq svm_pill_vmcb, %rax
     movq %rsp, VMCB_RSP(%rax)
     pushfq
@@ -20,29 +22,9 @@ svm_pill_take:
     leaq svm_pill_stack_top(%rip), %rsp
 2:  movq svm_pill_vmcb, %rax
     vmrun
-    .irp r, r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rsp, rbx, rdx, rcx
-    pushq %\r
-    .endr
+    push_guest
     pushq VMCB_RAX(%rax)
-    movq %rsp, %rdi
-    call svm_pill_exit
-    testb %al, %al
-    popq %rax
-    popq %rcx
-    popq %rdx
-    popq %rbx
-    leaq 8(%rsp), %rsp
-    .irp r, rbp, rsi, rdi, r8, r9, r10, r11, r12, r13, r14, r15
-    popq %\r
-    .endr
-    jnz 2b
-    movq pill_rsp, %rsp
-    stgi
-    pushq pill_rflags
-    popfq
-    jmp *pill_rip
 #else
-svm_pill_take:
     movl svm_pill_vmcb, %eax
     movl %esp, VMCB_RSP(%eax)
     pushfl
@@ -51,29 +33,13 @@ svm_pill_take:
     movl $svm_pill_stack_top, %esp
 2:  movl svm_pill_vmcb, %eax
     vmrun
-    .irp r, edi, esi, ebp, esp, ebx, edx, ecx
-    pushl %\r
-    .endr
+    push_guest
     pushl VMCB_RAX(%eax)
-    pushl %esp
-    call svm_pill_exit
-    leal 4(%esp), %esp
-    testb %al, %al
-    popl %eax
-    popl %ecx
-    popl %edx
-    popl %ebx
-    leal 4(%esp), %esp
-    popl %ebp
-    popl %esi
-    popl %edi
-    jnz 2b
-    movl pill_rsp, %esp
-    stgi
-    pushl pill_rflags
-    popfl
-    jmp *pill_rip
 #endif
+    ask_and_pop_guest svm_pill_exit
+    jnz 2b
+    stgi
+    go_on_alone
 1:  ret
     .bss
     .align 16
