@@ -84,7 +84,7 @@ const struct option options[] = {
        option_engine),
     DO("sync", "POLICY", "of shadow pages: strict (coherent), lazy (until a flush), drop",
        option_sync),
-    DO("shadow-quota", "SIZE", "memory for shadow pages (default 2 % of RAM, at least 4M)",
+    DO("shadow-quota", "SIZE", "memory for shadow pages, at least 256K (default 2 % of RAM, 4M or more)",
        option_shadow_quota),
     DO("shadow-roles", "KIND", "of shadow pages: lean, or kvm (test aid: with WP, SMEP, SMAP)",
        option_shadow_roles),

@@ -48,7 +48,16 @@ static inline void set_paged(struct guest *g, u32 features)
     mmu_set_context(g->mmu, role_of(PAGING_4LEVEL), (gpa_t){L4}, NULL);
 }
 
-/* All of it readable, writable and executable; the nested guest maps PAGE at linear 0 for all. */
+/* The nested guest maps PAGE at linear 0 for all. */
+static inline void put_nested_tables(struct guest *g)
+{
+    put64(g, BACK + L4, L3 | P | W | U);
+    put64(g, BACK + L3, L2 | P | W | U);
+    put64(g, BACK + L2, L1 | P | W | U);
+    put64(g, BACK + L1, PAGE | P | W | U);
+}
+
+/* All of it readable, writable and executable, with put_nested_tables(). */
 static inline struct guest *guest_ept(u32 features)
 {
     struct guest *g = guest_create();
@@ -58,10 +67,7 @@ static inline struct guest *guest_ept(u32 features)
     put64(g, S2, S1 | RWX | UX);
     for (u64 i = 0; i < 512; i++)
         put64(g, S1 + 8 * i, (BACK + (i << 12)) | RWX | UX | WB);
-    put64(g, BACK + L4, L3 | P | W | U);
-    put64(g, BACK + L3, L2 | P | W | U);
-    put64(g, BACK + L2, L1 | P | W | U);
-    put64(g, BACK + L1, PAGE | P | W | U);
+    put_nested_tables(g);
     set_paged(g, features);
     return g;
 }

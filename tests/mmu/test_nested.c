@@ -512,9 +512,7 @@ START_TEST(a_walk_that_breaks_its_own_second_stage_is_not_kept)
 {
     struct guest *g = guest_pdpte_is_pte();
 
-    put64(g, BACK + L4, L3 | P | W | U);
-    put64(g, BACK + L3, L2 | P | W | U);
-    put64(g, BACK + L2, L1 | P | W | U);
+    put_nested_tables(g);
     put64(g, s1_entry(L1), S4 | P | W | U);
     mmu_set_context(g->mmu, role_of(PAGING_4LEVEL), (gpa_t){L4}, NULL);
     ck_assert_uint_eq(goes_to(g, 0x4000, R), BACK + S2);

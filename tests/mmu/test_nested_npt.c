@@ -186,10 +186,7 @@ START_TEST(a_32_bit_host_nests_4_gib)
     put32(g, S4, S1 | P | W | U);
     for (u32 i = 0; i < 16; i++)
         put32(g, S1 + 4 * i, (BACK + (i << 12)) | P | W | U);
-    put64(g, BACK + L4, L3 | P | W | U);
-    put64(g, BACK + L3, L2 | P | W | U);
-    put64(g, BACK + L2, L1 | P | W | U);
-    put64(g, BACK + L1, PAGE | P | W | U);
+    put_nested_tables(g);
     put64(g, BACK + L1 + 8, BIT(32) | PAGE | P | W | U);
     mmu_set_second_stage(g->mmu, &second);
     mmu_set_context(g->mmu, role_of(PAGING_4LEVEL), (gpa_t){L4}, NULL);
