@@ -16,14 +16,22 @@ import nested_image  # noqa: E402
 import nested_linux  # noqa: E402
 import xen_image  # noqa: E402
 
+TYPES = "pv", "pvh", "hvm"
 DOM0 = {"pv": "", "pvh": " dom0=pvh dom0-iommu=none"}
+
+
+def guests(text):
+    for guest in filter(None, text.split(",")):
+        if guest.split(":")[1:2] not in [[kind] for kind in TYPES]:
+            raise argparse.ArgumentTypeError(f"'{guest}' is not FLAVOUR:TYPE with a type of {', '.join(TYPES)}")
+    return text
 
 
 def parse():
     parser = argparse.ArgumentParser()
     parser.set_defaults(machine="nestbox")
     parser.add_argument("nestbox")
-    parser.add_argument("guests", help="names with commas; '' for dom0 only")
+    parser.add_argument("guests", type=guests, help="names with commas; '' for dom0 only")
     parser.add_argument("--folder", default="build/guests", help="where the guests are made")
     parser.add_argument("--kvm", choices=sorted(nested_linux.FEATURE), default="amd",
                         help="the vendor of the CPU")
