@@ -18,7 +18,8 @@ enum { ERROR_EXT = 1, ERROR_IDT = 2 };
 struct delivery {
     u8 vector;
     bool has_error;
-    bool software; /* INT n, INT3, INTO: the gate's DPL is checked, EXT is 0 */
+    bool software; /* INT n, INT3, INTO: the gate's DPL is checked */
+    bool external; /* INTR, NMI */
     bool int_n; /* INT n alone: IOPL and the redirection bitmap apply in virtual-8086 mode */
     u32 error;
     u64 rip; /* to push */
@@ -296,6 +297,13 @@ static bool attempt_v86_software(struct vcpu *v, const struct delivery *d, enum 
     return attempt_through_idt(v, d, result);
 }
 
+/* SDM Vol 3A 6.13: all but instructions that ask for it are external to the program. APM Vol 2
+ * 8.4.1: an exception is internal, whatever it came upon. */
+static bool sets_ext(const struct vcpu *v, const struct delivery *d)
+{
+    return v->amd ? d->external : !d->software;
+}
+
 /* v->next_rip is the handler's entry when it is done. */
 static enum attempt attempt(struct vcpu *v, const struct delivery *d)
 {
@@ -310,7 +318,7 @@ static enum attempt attempt(struct vcpu *v, const struct delivery *d)
         done = attempt_through_idt(v, d, &result);
     if (done)
         return ATTEMPT_DONE;
-    if (!d->software && v->event.has_error != 0 && v->event.vector != VEC_PF)
+    if (sets_ext(v, d) && v->event.has_error != 0 && v->event.vector != VEC_PF)
         v->event.error_code |= ERROR_EXT;
     return result;
 }
@@ -551,6 +559,7 @@ void event_deliver_interrupt(struct vcpu *v, u8 vector)
 {
     const bool nmi = vector == VEC_NMI;
     const struct delivery d = {.vector = vector,
+                               .external = true,
                                .rip = v->state.reg[REG_RIP],
                                .rflags = rflags_get(v)};
 
@@ -569,6 +578,7 @@ void event_inject(struct vcpu *v, u32 info, u32 error_code, u64 rip)
     const struct delivery d = {
         .vector = (u8)info,
         .software = software,
+        .external = type == TYPE_EXTERNAL || type == TYPE_NMI,
         .int_n = type == TYPE_SOFTWARE_INTERRUPT,
         .has_error = (info & INFO_ERROR_VALID) != 0,
         .error = error_code,

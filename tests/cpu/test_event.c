@@ -123,6 +123,23 @@ START_TEST(fault_during_a_benign_exception_is_delivered_itself)
 }
 END_TEST
 
+/* APM Vol 2 8.4.1: an exception is internal. SDM Vol 3A 6.13: an earlier exception sets EXT too. */
+START_TEST(ext_of_amd_tells_of_interrupts_alone)
+{
+    v->amd = true;
+    put_gate(VEC_UD, SEL_CODE0, HANDLER, 0x0e, 0);
+    deliver(VEC_UD);
+    at_handler(VEC_NP);
+    ck_assert_int_eq(pushed(0), VEC_UD * 8 + 2);
+    put_gate(0x40, SEL_CODE0, HANDLER, 0x0e, 0);
+    v->state.rflags |= FLAG_IF;
+    event_signal_intr(v, true);
+    ck_assert(event_boundary(v));
+    at_handler(VEC_NP);
+    ck_assert_int_eq(pushed(0), 0x40 * 8 + 3);
+}
+END_TEST
+
 START_TEST(fault_during_a_page_fault_is_a_double_fault)
 {
     put_gate(VEC_PF, SEL_CODE0, HANDLER, 0x0e, 0);
@@ -590,6 +607,7 @@ static void add_protected(TCase *t)
     tcase_add_test(t, int_n_through_a_gate_of_inner_privilege_is_refused);
     tcase_add_test(t, gate_beyond_the_idt_limit_raises_gp_with_the_idt_bit);
     tcase_add_test(t, interrupt_through_an_absent_gate_raises_np_with_ext);
+    tcase_add_test(t, ext_of_amd_tells_of_interrupts_alone);
     tcase_add_test(t, bad_stack_of_the_tss_raises_ts_and_changes_nothing);
     tcase_add_test(t, fault_during_a_contributory_exception_is_a_double_fault);
     tcase_add_test(t, fault_during_a_benign_exception_is_delivered_itself);
