@@ -280,17 +280,29 @@ static const struct row *find_row(struct decoder *d)
 
 /* ---- sizes ---- */
 
+static bool is_near_branch(u32 attr)
+{
+    return (attr & (BRANCH | FORCE64)) == (BRANCH | FORCE64);
+}
+
+/* In 64-bit mode, AMD has near branches of 16 bits and no far pointers of 64: APM Vol 3 "CALL",
+ * "JMP", "LDS, LES, LFS, LGS, LSS". */
 static u8 operand_size(const struct decoder *d, const struct row *row)
 {
     const u32 attr = row->def.attr;
     const bool small = d->osize && (row->flags & ROW_NO_OSIZE) == 0;
+    const bool wide = (d->rex & REX_W) != 0;
 
     if (!d->code64) {
         if (attr & NO66)
             return 4;
         return ((d->v->mode & MODE_CODE32) != 0) != small ? 4 : 2;
     }
-    if ((attr & FORCE64) || (d->rex & REX_W))
+    if (d->v->amd && wide && (attr & FAR_POINTER))
+        return 4;
+    if (d->v->amd && small && !wide && is_near_branch(attr))
+        return 2;
+    if ((attr & FORCE64) || wide)
         return 8;
     if (small && !(attr & NO66))
         return 2;

@@ -107,6 +107,7 @@ enum insn_attr {
     ZERO_UPPER =
         1 << 22, /* (set by the decoder for VEX.128 rows) bits 255:128 of the result clear */
     WRITE_ALWAYS_16M = 1 << 23, /* SLDT/SMSW/STR/MOV from Sreg: memory operand is always 16 bits */
+    FAR_POINTER = 1 << 24, /* AMD has none of 64 bits: REX.W gives 32 and cancels 66 */
 };
 
 /* Instructions that a hypervisor may want to hear of. cpu/vmx/intercept.c and cpu/svm/intercept.c

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Near JMP, CALL, RET, Jcc, JrCXZ and LOOPcc: SDM Vol 2, by mnemonic; far transfers are in far.c.
- * In 64-bit mode the operand size is always 64 bits and 66 is ignored, as on Intel processors.
+ * In 64-bit mode the operand size is 64 bits; 66 makes it 16 on AMD's and is ignored on Intel's.
  */
 #include "cpu/isa/isa.h"
 #include "cpu/stamp.h"
@@ -14,6 +14,8 @@ static bool branch_to(struct vcpu *v, const struct insn *in, u64 target)
     if (mode64(v)) {
         const unsigned unused = (v->state.cr4 & BIT(12)) != 0 ? 7 : 16; /* CR4.LA57 */
 
+        if (in->width == 2)
+            target &= 0xffff;
         if ((u64)((i64)(target << unused) >> unused) != target)
             return RAISE_GP0(v);
     } else {

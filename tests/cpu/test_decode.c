@@ -243,6 +243,52 @@ START_TEST(sixteen_bit_addressing_has_its_own_table)
 }
 END_TEST
 
+/* APM Vol 3 "LDS, LES, LFS, LGS, LSS", "JMP (Far)"; SDM Vol 2 has m16:64. */
+START_TEST(far_pointers_of_amd_have_no_64_bits)
+{
+    static const struct {
+        u8 bytes[15];
+        u8 intel, amd;
+    } rows[] = {
+        {{0x0f, 0xb4, 0x00}, 4, 4},
+        {{0x48, 0x0f, 0xb4, 0x00}, 8, 4},
+        {{0x66, 0x0f, 0xb5, 0x00}, 2, 2},
+        {{0x66, 0x48, 0x0f, 0xb2, 0x00}, 8, 4},
+        {{0x48, 0xff, 0x18}, 8, 4},
+        {{0x48, 0xff, 0x28}, 8, 4},
+        {{0x48, 0xcb}, 8, 8},
+    };
+
+    for (u32 i = 0; i < ARRAY_SIZE(rows); i++) {
+        v->amd = false;
+        ck_assert_int_eq(decode_bytes(M64, rows[i].bytes), DECODE_OK);
+        ck_assert_uint_eq(in.width, rows[i].intel);
+        v->amd = true;
+        ck_assert_int_eq(decode_bytes(M64, rows[i].bytes), DECODE_OK);
+        ck_assert_uint_eq(in.width, rows[i].amd);
+    }
+}
+END_TEST
+
+/* APM Vol 3 "JMP (Near)", "CALL (Near)", "RET (Near)": 16 bits, of the displacement too. */
+START_TEST(near_branches_of_amd_heed_66_in_64_bit_mode)
+{
+    static const u8 jump[15] = {0x66, 0xe9, 1, 2, 3, 4};
+    static const u8 wide[15] = {0x66, 0x48, 0xe9, 1, 2, 3, 4};
+
+    ck_assert_int_eq(decode_bytes(M64, jump), DECODE_OK);
+    ck_assert_uint_eq(in.len, 6);
+    ck_assert_uint_eq(in.width, 8);
+    v->amd = true;
+    ck_assert_int_eq(decode_bytes(M64, jump), DECODE_OK);
+    ck_assert_uint_eq(in.len, 4);
+    ck_assert_uint_eq(in.width, 2);
+    ck_assert_int_eq(decode_bytes(M64, wide), DECODE_OK);
+    ck_assert_uint_eq(in.len, 7);
+    ck_assert_uint_eq(in.width, 8);
+}
+END_TEST
+
 START_TEST(moffs_is_as_wide_as_an_address)
 {
     ck_assert_int_eq(DECODE(M64, 0xa1, 1, 2, 3, 4, 5, 6, 7, 8), DECODE_OK);
@@ -442,6 +488,8 @@ int main(void)
     tcase_add_test(cases, too_few_bytes_are_truncated_whatever_follows);
     tcase_add_test(cases, lock_needs_a_memory_destination);
     tcase_add_test(cases, lock_mov_cr0_is_cr8_on_amd);
+    tcase_add_test(cases, far_pointers_of_amd_have_no_64_bits);
+    tcase_add_test(cases, near_branches_of_amd_heed_66_in_64_bit_mode);
     tcase_add_test(cases, operand_size_follows_mode_66_and_w);
     tcase_add_test(cases, push_is_64_bits_wide_in_64_bit_mode);
     tcase_add_test(cases, near_branches_ignore_66_in_64_bit_mode);

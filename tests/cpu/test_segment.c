@@ -364,6 +364,29 @@ START_TEST(syscall_and_sysret_swap_rings)
 }
 END_TEST
 
+/* APM Vol 3 "JMP (Near)", "CALL (Near)", "LDS, LES, LFS, LGS, LSS". */
+START_TEST(branches_of_16_bits_and_far_pointers_of_32_are_as_on_amd)
+{
+    const u64 stack = v->state.reg[REG_RSP];
+
+    v->amd = true;
+    RUN("\x66\xe9\x00\x80", 1);
+    ck_assert_uint_eq(v->state.reg[REG_RIP], 0x8004); /* of CODE, the low 16 bits */
+    RUN("\x66\xe8\x10\x00", 1);
+    ck_assert_uint_eq(v->state.reg[REG_RIP], 0x8018);
+    ck_assert_uint_eq(v->state.reg[REG_RSP], stack - 2);
+    RUN("\x66\xc3", 1);
+    ck_assert_uint_eq(v->state.reg[REG_RIP], 0x8008);
+    ck_assert_uint_eq(v->state.reg[REG_RSP], stack);
+    put_value(HANDLER, 0x8111222233334444, 8);
+    put_value(HANDLER + 4, SEL_DATA0, 2);
+    v->state.reg[REG_RAX] = HANDLER;
+    RUN("\x48\x0f\xb4\x00", 1); /* lfs rax,[rax] */
+    ck_assert_uint_eq(v->state.reg[REG_RAX], 0x33334444);
+    ck_assert_uint_eq(v->state.seg[SEG_FS].selector, SEL_DATA0);
+}
+END_TEST
+
 /* The selectors of SYSCALL, SDM Vol 2B "SYSCALL": STAR[47:32] AND FFFCH, and STAR[47:32] + 8 as it
  * is. The segments are flat and of ring 0 in any case. */
 START_TEST(syscall_keeps_the_rpl_of_ss)
@@ -514,6 +537,7 @@ static void add(Suite *suite)
     tcase_add_test(t, iret_from_ring_3_to_ring_3_is_no_smap_violation);
     tcase_add_test(t, syscall_and_sysret_swap_rings);
     tcase_add_test(t, syscall_keeps_the_rpl_of_ss);
+    tcase_add_test(t, branches_of_16_bits_and_far_pointers_of_32_are_as_on_amd);
     tcase_add_test(t, sysret_of_intel_makes_a_flat_stack_with_rpl_3);
     tcase_add_test(t, sysret_of_amd_changes_only_the_selector_of_ss);
     suite_add_tcase(suite, t);
